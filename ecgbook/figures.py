@@ -35,6 +35,7 @@ from ecgbook.data import CLASSES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 # %% [markdown]
 # ## Colours and type
@@ -124,7 +125,7 @@ class Numbers:
     Examples
     --------
     >>> Numbers(pd.DataFrame({"label": ["MI"], "share": [0.8744]}), "shares", decimals=2)
-    shares.csv: 1 row x 2 columns, sha256 b5b1bbd7f9f0
+    shares.csv: 1 row x 2 columns, sha256 358ecc8d58d0
     """
 
     def __init__(self, frame: pd.DataFrame, name: str, decimals: int = 3, folded: bool = True) -> None:
@@ -219,7 +220,7 @@ def table(frame: pd.DataFrame, name: str, decimals: int = 3) -> Numbers:
     Examples
     --------
     >>> table(pd.DataFrame({"files": [239], "distinct": [30]}), "mi")
-    mi.csv: 1 row x 2 columns, sha256 a75ffde2cf67
+    mi.csv: 1 row x 2 columns, sha256 8c34645a63db
     """
     return Numbers(frame, name, decimals, folded=False)
 
@@ -358,3 +359,35 @@ def ecg_paper(ax: Axes, seconds: tuple[float, float], millivolts: tuple[float, f
     ax.tick_params(length=0)
     ax.set_xlabel("time (s)")
     ax.set_ylabel("mV")
+
+
+def picture(image: Image.Image, width: int = 1100) -> Figure:
+    """Return a figure that shows an image alone, scaled down to a width, without axes.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        A page, or a part of one.
+    width : int
+        Pixels; a smaller image is not enlarged.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> figure = picture(Image.new("RGB", (2200, 1100)))
+    >>> [int(side) for side in figure.get_size_inches() * figure.dpi]
+    [1100, 550]
+    """
+    import matplotlib.pyplot as plt
+
+    scaled = image.copy()
+    scaled.thumbnail((width, 100 * width))
+    figure = plt.figure(figsize=(scaled.width / 110, scaled.height / 110), dpi=110, layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.imshow(np.asarray(scaled), interpolation="none")
+    ax.set_axis_off()
+    return figure

@@ -141,6 +141,20 @@ def test_metrics_in_prose_are_glued_never_typed(script):
     assert [m for text in texts for m in metrics_typed_in(text)] == []
 
 
+def glued() -> set[str]:
+    """Every value that some chapter hands to its prose."""
+    key = "application/papermill.record/text/plain"
+    outputs = [o for script in SCRIPTS for c in stored(script).cells for o in c.get("outputs", [])]
+    return {o["data"][key].strip("'") for o in outputs if key in o.get("data", {})}
+
+
+def test_the_readme_quotes_only_metrics_that_a_chapter_computed():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    quoted = metrics_typed_in(text)
+    assert len(quoted) >= 5
+    assert set(quoted) <= glued()
+
+
 @chapter
 def test_chapter_has_the_parts_a_reader_counts_on(script):
     text = prose(script)
