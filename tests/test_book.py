@@ -16,7 +16,9 @@ from ecgbook import publish
 ROOT = publish.ROOT
 SCRIPTS = publish.chapters()
 MODULES = sorted((ROOT / "ecgbook").glob("*.py"))
-ORDER = ["data", "printed", "audit", "splits", "synth", "preprocess", "evaluate", "figures", "publish", "cli"]
+ORDER = """
+    data printed audit splits synth draw preprocess digitize beats measure evaluate figures publish cli
+""".split()
 
 chapter = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.relative_to(ROOT).as_posix())
 
