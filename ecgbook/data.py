@@ -78,19 +78,22 @@ class EcgbookError(Exception):
 
 
 def home() -> Path:
-    """Folder that holds the data sets: ``$ECGBOOK_DATA``, or ``data`` under the working directory.
+    """Folder that holds the data sets: ``$ECGBOOK_DATA``, or ``data`` in the checkout.
 
     Returns
     -------
     pathlib.Path
-        The folder, which need not exist; the pages are expected in its subfolder ``eicp``.
+        The folder, which need not exist; the pages are expected in its subfolder ``eicp``. Where the package was
+        installed without a checkout around it, ``data`` under the working directory.
 
     Examples
     --------
     >>> (home() / "eicp").name
     'eicp'
     """
-    return Path(os.environ.get("ECGBOOK_DATA") or "data")
+    checkout = Path(__file__).resolve().parents[1]
+    base = checkout if (checkout / "pyproject.toml").is_file() else Path()
+    return Path(os.environ.get("ECGBOOK_DATA") or base / "data")
 
 
 def tables() -> Path:
