@@ -44,7 +44,9 @@
 from ecgbook import data, figures
 
 files = data.files()
-by_class = files.groupby("label").agg(files=("file", "size"), distinct=("sha256", "nunique"))
+by_class = files.groupby("label").agg(
+    files=("file", "size"), distinct=("sha256", "nunique")
+)
 by_class = by_class.loc[list(data.CLASSES)]
 by_class.loc["all"] = by_class.sum()
 figures.table(by_class.rename_axis("class").reset_index(), "welcome_counts")
@@ -67,7 +69,9 @@ import pandas as pd
 
 from ecgbook import audit
 
-dictionary = audit.lookup_baseline(files["sha256"], files["label"], repeats=2000, seed=0)
+dictionary = audit.lookup_baseline(
+    files["sha256"], files["label"], repeats=2000, seed=0
+)
 paper = pd.read_csv(data.tables() / "paper_table2.csv").set_index("model")
 figures.glue("welcome-lookup", dictionary["accuracy_mean"], ".3f")
 figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")

@@ -36,11 +36,16 @@ from ecgbook import audit, data, figures
 
 figures.use()
 files = data.files()
-counts = files.groupby("label").agg(files=("file", "size"), distinct=("sha256", "nunique"))
+counts = files.groupby("label").agg(
+    files=("file", "size"), distinct=("sha256", "nunique")
+)
 counts = counts.loc[list(data.CLASSES)].reset_index()
 figures.glue("copies-files", len(files))
 figures.glue("copies-distinct", files["sha256"].nunique())
-figures.glue("copies-cross", len(audit.cross_label(files["sha256"], files["label"], files["file"])))
+figures.glue(
+    "copies-cross",
+    len(audit.cross_label(files["sha256"], files["label"], files["file"])),
+)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Pairs of bars for four classes. MI shrinks from the second largest class to the smallest, History_MI and Normal are halved, and Abnormal does not change.", "classes": "chart dark-light"}, "figure": {"caption": "Published files and distinct pages in each class. Pale bars: files; filled bars: distinct contents.", "name": "fig-copies-counts"}}
 import matplotlib.pyplot as plt
@@ -49,7 +54,12 @@ import numpy as np
 fig, ax = plt.subplots()
 x = np.arange(4)
 pale = ax.bar(x, counts["files"], width=0.78, color="#e3e6ea", edgecolor=figures.MUTED)
-full = ax.bar(x, counts["distinct"], width=0.78, color=[figures.COLOURS[c] for c in counts["label"]])
+full = ax.bar(
+    x,
+    counts["distinct"],
+    width=0.78,
+    color=[figures.COLOURS[c] for c in counts["label"]],
+)
 ax.bar_label(pale, padding=3, color=figures.MUTED)
 ax.bar_label(full, padding=-14, color="white", weight="bold")
 ax.set_xticks(x, counts["label"])
@@ -75,7 +85,9 @@ where = files[["label"]].assign(number=number, first=first)
 fig, axes = plt.subplots(1, 4, figsize=(7.6, 2.5), sharex=True, sharey=True)
 for ax, label in zip(axes, data.CLASSES, strict=True):
     own = where[where["label"] == label]
-    ax.plot(own["number"], own["first"], ".", markersize=2, color=figures.COLOURS[label])
+    ax.plot(
+        own["number"], own["first"], ".", markersize=2, color=figures.COLOURS[label]
+    )
     ax.set_title(label)
 axes[0].set_ylabel("number of first copy")
 fig.supxlabel("number of file", fontsize=10.5)
@@ -97,7 +109,9 @@ periods = [
     )
     for label, own in files.groupby("label", sort=False)
 ]
-periods = pd.DataFrame(periods, columns=["class", "files", "distinct", "period"]).astype({"period": "Int64"})
+periods = pd.DataFrame(
+    periods, columns=["class", "files", "distinct", "period"]
+).astype({"period": "Int64"})
 figures.table(periods, "copies_periods")
 
 # %% [markdown]
@@ -136,7 +150,9 @@ figures.table(one.rename_axis("class").reset_index(), "copies_one_split")
 # %%
 from math import comb
 
-simulated = audit.lookup_baseline(files["sha256"], files["label"], repeats=2000, seed=0)["twins"]
+simulated = audit.lookup_baseline(
+    files["sha256"], files["label"], repeats=2000, seed=0
+)["twins"]
 parts = audit.part_counts(counts["files"])
 
 
@@ -151,7 +167,11 @@ for label, (t, _, _) in zip(data.CLASSES, parts, strict=True):
     copies = own.groupby("sha256")["file"].transform("size")
     expected.append(twin_probability(len(own), int(t), copies))
 leak = pd.DataFrame(
-    {"class": data.CLASSES, "simulated": [simulated[c] for c in data.CLASSES], "formula": expected}
+    {
+        "class": data.CLASSES,
+        "simulated": [simulated[c] for c in data.CLASSES],
+        "formula": expected,
+    }
 )
 overall = float(np.average(leak["simulated"], weights=parts[:, 2]))
 figures.glue("copies-overall", overall, ".0%")
@@ -179,7 +199,15 @@ for name, meaning in splits.PROTOCOLS.items():
     mi = (frame.iloc[split.test]["label"] == "MI").sum()
     twins = splits.leaked(split, frame["sha256"]).sum()
     sizes.append((name, *map(len, split), mi, twins, meaning))
-columns = ["protocol", "train", "val", "test", "MI in test", "test files with a twin", "what it does"]
+columns = [
+    "protocol",
+    "train",
+    "val",
+    "test",
+    "MI in test",
+    "test files with a twin",
+    "what it does",
+]
 figures.table(pd.DataFrame(sizes, columns=columns), "copies_protocols")
 
 # %% [markdown]
@@ -234,7 +262,12 @@ import json
 report = json.loads((data.tables() / "audit_eicp.json").read_text())
 encoders = pd.DataFrame(
     [
-        (label, report["per_class"][folder]["distinct"], encoder.split("tables ")[1].split()[0], pages_of)
+        (
+            label,
+            report["per_class"][folder]["distinct"],
+            encoder.split("tables ")[1].split()[0],
+            pages_of,
+        )
         for label, folder in data.FOLDERS.items()
         for encoder, pages_of in report["per_class"][folder]["encoders"].items()
     ],
@@ -333,7 +366,9 @@ float(seen_before)
 # ```
 
 # %%
-rare = encoders.loc[encoders["pages"] < encoders["distinct"] / 2].set_index("class")["pages"]
+rare = encoders.loc[encoders["pages"] < encoders["distinct"] / 2].set_index("class")[
+    "pages"
+]
 old = pages[pages["batch"] == "2019"]["label"].value_counts()
 assert (rare.sort_index() == old.sort_index()).all()
 rare

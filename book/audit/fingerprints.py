@@ -65,7 +65,14 @@ fig, ax = plt.subplots(figsize=(7.2, 3.4))
 for row, label in enumerate(order):
     rates = pages.loc[pages["label"] == label, "heart_rate"].astype(float)
     height = row + rng.uniform(-0.28, 0.28, len(rates))
-    ax.plot(rates, height, figures.MARKERS[label], color=figures.COLOURS[label], markersize=3.5, alpha=0.6)
+    ax.plot(
+        rates,
+        height,
+        figures.MARKERS[label],
+        color=figures.COLOURS[label],
+        markersize=3.5,
+        alpha=0.6,
+    )
     ax.vlines(rates.median(), row - 0.38, row + 0.38, color=figures.INK, linewidth=3)
 ax.axvline(90, color=figures.MUTED, linewidth=1)
 ax.set_yticks(range(4), order)
@@ -77,7 +84,10 @@ figures.show(fig, rates.sort_values(["label", "heart_rate"]), "fingerprints_rate
 # %%
 highest = pages.groupby("label")["heart_rate"].max()
 figures.glue("fingerprints-normal-max", highest["Normal"])
-figures.glue("fingerprints-abnormal-min", pages.loc[pages["label"] == "Abnormal", "heart_rate"].min())
+figures.glue(
+    "fingerprints-abnormal-min",
+    pages.loc[pages["label"] == "Abnormal", "heart_rate"].min(),
+)
 
 # %% [markdown]
 # No Normal page is faster than {glue:text}`fingerprints-normal-max` beats a minute, and no Abnormal page is slower than
@@ -113,7 +123,9 @@ def out_of_fold(values, labels, folds):
             max_depth=3, min_samples_leaf=10, class_weight="balanced", random_state=0
         )
         tree.fit(values[known], labels[known])
-        probabilities[np.ix_(split.test, tree.classes_)] = tree.predict_proba(values[split.test])
+        probabilities[np.ix_(split.test, tree.classes_)] = tree.predict_proba(
+            values[split.test]
+        )
     return probabilities
 
 
@@ -142,18 +154,31 @@ def score(probabilities, labels):
 rng = np.random.default_rng(1)
 shuffled = [rng.permutation(labels) for _ in range(60)]
 luck = {
-    name: np.quantile([score(out_of_fold(v.to_numpy(), s, folds), s) for s in shuffled], 0.95)
+    name: np.quantile(
+        [score(out_of_fold(v.to_numpy(), s, folds), s) for s in shuffled], 0.95
+    )
     for name, v in MARKS.items()
 }
-frames = {name: as_predictions(out_of_fold(v.to_numpy(), labels, folds)) for name, v in MARKS.items()}
-guesses = evaluate.table(frames, evaluate.units("unique"), ["balanced_accuracy"]).drop(columns="metric")
+frames = {
+    name: as_predictions(out_of_fold(v.to_numpy(), labels, folds))
+    for name, v in MARKS.items()
+}
+guesses = evaluate.table(frames, evaluate.units("unique"), ["balanced_accuracy"]).drop(
+    columns="metric"
+)
 guesses = guesses.rename(columns={"model": "mark"}).assign(luck=list(luck.values()))
 figures.table(guesses, "fingerprints_guesses", decimals=2)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Intervals of balanced accuracy by mark: heart rate lies near one half and file size near four tenths, both far above luck; batch, sex and lead off lie at one quarter, where luck is.", "classes": "chart dark-light"}, "figure": {"caption": "Balanced accuracy of a small decision tree that sees one mark and no trace, out of fold, with its 95 % interval. Diamonds: what shuffled labels stay under 19 times in 20. The line is one quarter, the score of ignoring the page.", "name": "fig-fingerprints-guesses"}}
 fig, ax = plt.subplots(figsize=(7.2, 3.0))
 figures.intervals(ax, guesses.rename(columns={"mark": "name"}))
-ax.plot(guesses["luck"], np.arange(len(guesses))[::-1], "D", color=figures.ACCENT, markersize=5)
+ax.plot(
+    guesses["luck"],
+    np.arange(len(guesses))[::-1],
+    "D",
+    color=figures.ACCENT,
+    markersize=5,
+)
 ax.annotate(
     "luck",
     (guesses["luck"].iloc[0], len(guesses) - 1),
@@ -195,7 +220,11 @@ for split in folds:
     known = np.concatenate([split.train, split.val])
     candidates = np.unique(rates[known])
     recall = [
-        ((rates[known] <= c)[normal[known] == 1].mean() + (rates[known] > c)[normal[known] == 0].mean()) / 2
+        (
+            (rates[known] <= c)[normal[known] == 1].mean()
+            + (rates[known] > c)[normal[known] == 0].mean()
+        )
+        / 2
         for c in candidates
     ]
     cuts.append(candidates[int(np.argmax(recall))])
@@ -225,7 +254,9 @@ codes = pages["group"].to_numpy()
 left, right = np.nonzero(np.triu(codes[:, None] == codes[None, :], k=1))
 observed = agreement(labels, left, right)
 rng = np.random.default_rng(2)
-by_chance = np.array([agreement(rng.permutation(labels), left, right) for _ in range(10_000)])
+by_chance = np.array(
+    [agreement(rng.permutation(labels), left, right) for _ in range(10_000)]
+)
 p_value = (1 + (by_chance >= observed).sum()) / (1 + len(by_chance))
 summary = pd.DataFrame(
     {
@@ -245,10 +276,21 @@ figures.table(summary, "fingerprints_pairs", decimals=2)
 edges = np.arange(119.5, 220, 4) / len(left)
 counts, _ = np.histogram(by_chance, bins=edges)
 fig, ax = plt.subplots(figsize=(7.2, 2.8))
-ax.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color="#9aa3af", edgecolor="white")
+ax.bar(
+    edges[:-1],
+    counts,
+    width=np.diff(edges),
+    align="edge",
+    color="#9aa3af",
+    edgecolor="white",
+)
 ax.axvline(observed, color=figures.ACCENT, linewidth=2)
 ax.annotate(
-    "real labels", (observed, counts.max()), (6, -4), textcoords="offset points", color=figures.ACCENT
+    "real labels",
+    (observed, counts.max()),
+    (6, -4),
+    textcoords="offset points",
+    color=figures.ACCENT,
 )
 ax.set_xlabel("share of same-exam pairs with the same class")
 ax.set_ylabel("shuffles")
@@ -271,7 +313,9 @@ def group_vote(folds):
     for split in folds:
         known = np.concatenate([split.train, split.val])
         weight = 1 / np.bincount(labels[known], minlength=4)
-        votes = pd.DataFrame(np.eye(4)[labels[known]] * weight).groupby(codes[known]).sum()
+        votes = (
+            pd.DataFrame(np.eye(4)[labels[known]] * weight).groupby(codes[known]).sum()
+        )
         seen = np.isin(codes[split.test], votes.index)
         chosen = votes.loc[codes[split.test][seen]].to_numpy()
         probabilities[split.test[seen]] = chosen / chosen.sum(axis=1, keepdims=True)
@@ -280,11 +324,17 @@ def group_vote(folds):
 
 frames = {
     "unique (groups may be split)": as_predictions(group_vote(folds)),
-    "grouped (groups kept together)": as_predictions(group_vote(splits.folds("grouped", pages))),
+    "grouped (groups kept together)": as_predictions(
+        group_vote(splits.folds("grouped", pages))
+    ),
 }
-voted = evaluate.table(frames, evaluate.units("grouped"), ["balanced_accuracy"]).drop(columns="metric")
+voted = evaluate.table(frames, evaluate.units("grouped"), ["balanced_accuracy"]).drop(
+    columns="metric"
+)
 figures.glue("fingerprints-vote", voted["estimate"].iloc[0], ".2f")
-figures.table(voted.rename(columns={"model": "protocol"}), "fingerprints_votes", decimals=2)
+figures.table(
+    voted.rename(columns={"model": "protocol"}), "fingerprints_votes", decimals=2
+)
 
 # %% [markdown]
 # Under `unique` the vote scores {glue:text}`fingerprints-vote`; under `grouped` it is a quarter by construction, for no

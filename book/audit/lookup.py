@@ -68,7 +68,10 @@ print(f"fallback {majority}: accuracy {naive:.3f}")
 # %%
 alone = train[~train["sha256"].duplicated(keep=False)]
 figures.table(
-    alone["label"].value_counts().rename_axis("class").reset_index(name="training files without a twin"),
+    alone["label"]
+    .value_counts()
+    .rename_axis("class")
+    .reset_index(name="training files without a twin"),
     "lookup_alone",
 )
 
@@ -112,13 +115,21 @@ for part in audit.simulate_splits(files["label"], repeats=2000, seed=0):
         hit = seen | (files["label"].to_numpy() == fallback)
         right.append(int(hit[row == 2].sum()))
 number, splits_at = np.unique(right, return_counts=True)
-bars = pd.DataFrame({"right of 140": number, "accuracy": number / 140, "splits": splits_at})
+bars = pd.DataFrame(
+    {"right of 140": number, "accuracy": number / 140, "splits": splits_at}
+)
 
-fig, (top, ax) = plt.subplots(2, sharex=True, figsize=(7.2, 4.6), height_ratios=[1, 1.4])
+fig, (top, ax) = plt.subplots(
+    2, sharex=True, figsize=(7.2, 4.6), height_ratios=[1, 1.4]
+)
 models = paper["test_accuracy"]
 top.plot(models, np.arange(len(models))[::-1], "o", color=figures.ACCENT)
-for at, (model, value) in zip(np.arange(len(models))[::-1], models.items(), strict=True):
-    top.annotate(model, (value, at), (-7, 0), textcoords="offset points", ha="right", va="center")
+for at, (model, value) in zip(
+    np.arange(len(models))[::-1], models.items(), strict=True
+):
+    top.annotate(
+        model, (value, at), (-7, 0), textcoords="offset points", ha="right", va="center"
+    )
 top.set_title("the paper's models")
 top.set_yticks([])
 top.margins(y=0.12)
@@ -144,7 +155,8 @@ figures.show(fig, bars, "lookup_accuracy", decimals=4)
 # %%
 reported = pd.read_csv(data.tables() / "paper_recall.csv")
 limits = [
-    evaluate.exact_interval(k, n) for k, n in zip(reported["right"], reported["test_files"], strict=True)
+    evaluate.exact_interval(k, n)
+    for k, n in zip(reported["right"], reported["test_files"], strict=True)
 ]
 recall = pd.DataFrame(
     {
@@ -172,13 +184,22 @@ ax.annotate(
     textcoords="offset points",
     color=figures.ACCENT,
 )
-ax.annotate("paper", (shown["low"].iloc[1], rows[1]), (-6, -4), textcoords="offset points", ha="right")
+ax.annotate(
+    "paper",
+    (shown["low"].iloc[1], rows[1]),
+    (-6, -4),
+    textcoords="offset points",
+    ha="right",
+)
 ax.set_xlim(0.35, 1.04)
 ax.set_xlabel("recall")
 figures.show(fig, recall, "lookup_recall_drawn", decimals=2)
 
 # %%
-outside = recall[(recall["look-up, recall"] < recall["low"]) | (recall["look-up, recall"] > recall["high"])]
+outside = recall[
+    (recall["look-up, recall"] < recall["low"])
+    | (recall["look-up, recall"] > recall["high"])
+]
 figures.glue("lookup-outside", " and ".join(outside["class"]))
 figures.glue("lookup-history", score["recall"]["History_MI"], ".2f")
 figures.glue("lookup-normal", score["recall"]["Normal"], ".2f")
@@ -238,9 +259,15 @@ for number, fold in enumerate(splits.folds("unique", pages)):
     assert not tested["sha256"].isin(known["sha256"]).any()
     called = known["label"].mode().item()
     probability = {f"p_{label}": float(label == called) for label in data.CLASSES}
-    rows.append(tested[["file", "label"]].assign(repeat=0, fold=number, part="test", **probability))
+    rows.append(
+        tested[["file", "label"]].assign(
+            repeat=0, fold=number, part="test", **probability
+        )
+    )
 honest = evaluate.table(
-    {"look-up": pd.concat(rows)}, evaluate.units("unique"), ["accuracy", "balanced_accuracy", "macro_f1"]
+    {"look-up": pd.concat(rows)},
+    evaluate.units("unique"),
+    ["accuracy", "balanced_accuracy", "macro_f1"],
 )
 figures.glue("lookup-honest", honest["estimate"].iloc[0], ".2f")
 figures.glue("lookup-honest-ba", honest["estimate"].iloc[1], ".2f")
@@ -286,7 +313,9 @@ round(float(beaten), 1)
 
 # %%
 counts = audit.part_counts([239, 172, 233, 284])
-by_formula = {label: counts[k, 0] / (counts[k].sum() - 1) for k, label in enumerate(data.CLASSES)}
+by_formula = {
+    label: counts[k, 0] / (counts[k].sum() - 1) for k, label in enumerate(data.CLASSES)
+}
 for label in ("History_MI", "Normal"):
     assert abs(by_formula[label] - score["recall"][label]) < 0.01
 {label: round(float(by_formula[label]), 2) for label in ("History_MI", "Normal")}

@@ -102,9 +102,14 @@ import subprocess
 import sys
 
 notebook.metadata["ecgbook"]["outputs"] = publish._outputs_digest(notebook)
-(root / "book" / "tiny.py").write_text("# %%\nright, n = 121, 140\nprint(round(right / n, 3))\n")
+(root / "book" / "tiny.py").write_text(
+    "# %%\nright, n = 121, 140\nprint(round(right / n, 3))\n"
+)
 publish.write(notebook, script.with_suffix(".ipynb"))
-print(publish.pair_differences(script), publish.staleness(script.with_suffix(".ipynb"), root))
+print(
+    publish.pair_differences(script),
+    publish.staleness(script.with_suffix(".ipynb"), root),
+)
 
 command = [
     sys.executable,
@@ -133,12 +138,17 @@ rerun = subprocess.run(command, cwd=root, capture_output=True, text=True)
 before = 'def rate(rr):\n    """Return the rate."""\n    return 60 / rr\n'
 versions = {
     "as it was": before,
-    "docstring reworded": before.replace("Return the rate", "Beats a minute from seconds a beat"),
+    "docstring reworded": before.replace(
+        "Return the rate", "Beats a minute from seconds a beat"
+    ),
     "comment added": before.replace("60 / rr", "60 / rr  # s to bpm"),
     "a constant changed": before.replace("60", "61"),
     "a name changed": before.replace("rr", "interval"),
 }
-same = {name: publish.code_digest(code) == publish.code_digest(before) for name, code in versions.items()}
+same = {
+    name: publish.code_digest(code) == publish.code_digest(before)
+    for name, code in versions.items()
+}
 same
 
 # %% [markdown]
@@ -153,9 +163,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-wave = pd.DataFrame({"time (s)": np.arange(5) / 4, "voltage (mV)": np.sin(np.arange(5))})
+wave = pd.DataFrame(
+    {"time (s)": np.arange(5) / 4, "voltage (mV)": np.sin(np.arange(5))}
+)
 fig, ax = plt.subplots(figsize=(7.2, 2.6))
-ax.bar(wave["time (s)"], wave["voltage (mV)"], width=0.18, color=figures.COLOURS["Abnormal"])
+ax.bar(
+    wave["time (s)"],
+    wave["voltage (mV)"],
+    width=0.18,
+    color=figures.COLOURS["Abnormal"],
+)
 ax.axhline(0, color=figures.MUTED, linewidth=0.8)
 ax.set_xlabel("time (s)")
 ax.set_ylabel("voltage (mV)")
@@ -181,11 +198,31 @@ gates = pd.DataFrame(
             "untested ideas",
         ),
         ("pair test", "script and notebook say the same", "stale outputs"),
-        ("freshness test", "code, modules, tables and outputs since the last run", "a forged stamp"),
-        ("prose test", "metrics typed by hand, missing parts, missing alternative text", "a false sentence"),
-        ("site tests", "links, accessibility in light and dark, requests to other hosts", "taste"),
-        ("gate tests", "that the gates above close when they should", "gates nobody thought of"),
-        ("nbval", "every stored text against a fresh run", "pictures (their numbers are compared)"),
+        (
+            "freshness test",
+            "code, modules, tables and outputs since the last run",
+            "a forged stamp",
+        ),
+        (
+            "prose test",
+            "metrics typed by hand, missing parts, missing alternative text",
+            "a false sentence",
+        ),
+        (
+            "site tests",
+            "links, accessibility in light and dark, requests to other hosts",
+            "taste",
+        ),
+        (
+            "gate tests",
+            "that the gates above close when they should",
+            "gates nobody thought of",
+        ),
+        (
+            "nbval",
+            "every stored text against a fresh run",
+            "pictures (their numbers are compared)",
+        ),
     ],
     columns=["gate", "what it compares", "what it cannot see"],
 )

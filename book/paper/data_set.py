@@ -43,7 +43,11 @@ files, order = data.files(), list(data.CLASSES)
 paper = pd.read_csv(data.tables() / "paper_table1.csv").rename(
     columns={"label": "class", "files": "in the paper"}
 )
-counted = files.groupby("label").agg(files=("file", "size"), distinct=("sha256", "nunique")).loc[order]
+counted = (
+    files.groupby("label")
+    .agg(files=("file", "size"), distinct=("sha256", "nunique"))
+    .loc[order]
+)
 table1 = paper.join(counted, on="class")
 table1.insert(1, "label", [str(i) for i in range(4)])
 table1.loc[4] = ["all", "", *table1.iloc[:, 2:].sum()]
@@ -65,16 +69,28 @@ figures.glue("data-set-mi", counted.loc["MI", "distinct"])
 # {term}`leads <lead>`. We check it against the numbers in the file names.
 
 # %%
-promised = pd.Series(data.FOLDERS).str.extract(r"\((?P<pages>\d+)x12=(?P<leads>\d+)\)").astype(int)
+promised = (
+    pd.Series(data.FOLDERS)
+    .str.extract(r"\((?P<pages>\d+)x12=(?P<leads>\d+)\)")
+    .astype(int)
+)
 number = files["file"].str.extract(r"\((\d+)\)")[0].astype(int).groupby(files["label"])
 arithmetic = promised.assign(
     adds_up=promised["pages"] * 12 == promised["leads"],
     files=counted["files"],
     missing=number.apply(
-        lambda n: ", ".join(f"no. {m}" for m in sorted(set(range(1, n.max() + 1)) - set(n)))
+        lambda n: ", ".join(
+            f"no. {m}" for m in sorted(set(range(1, n.max() + 1)) - set(n))
+        )
     ),
 )
-arithmetic.columns = ["pages promised", "leads promised", "adds up", "files", "missing in the numbering"]
+arithmetic.columns = [
+    "pages promised",
+    "leads promised",
+    "adds up",
+    "files",
+    "missing in the numbering",
+]
 figures.table(arithmetic.rename_axis("class").reset_index(), "data_set_folders")
 
 # %% [markdown]
@@ -118,8 +134,16 @@ known = pd.DataFrame(
             "the name of the folder",
             "by which criteria, from what besides the ECG, how old the infarction",
         ),
-        ("second opinion", "nothing that we found", "how often two readers would agree"),
-        ("selection", "nothing that we found", "how the pages were chosen from the work of a hospital"),
+        (
+            "second opinion",
+            "nothing that we found",
+            "how often two readers would agree",
+        ),
+        (
+            "selection",
+            "nothing that we found",
+            "how the pages were chosen from the work of a hospital",
+        ),
         ("the copies", "the files are identical, byte for byte", "how they came about"),
     ],
     columns=["question", "what is known", "what is not"],
@@ -177,14 +201,20 @@ def examples(label, *signs):
 def early(ecg):
     """Times of the premature ventricular beats, s."""
     return [
-        t for t, kind in zip(ecg.truth["r_times"], ecg.truth["kinds"], strict=True) if kind == "ventricular"
+        t
+        for t, kind in zip(ecg.truth["r_times"], ecg.truth["kinds"], strict=True)
+        if kind == "ventricular"
     ]
 
 
 records = {
     "MI": next(examples("MI", "inferior", "convex")),
     "History_MI": next(examples("History_MI", "inferior")),
-    "Abnormal": next(ecg for ecg in examples("Abnormal", "PVC") if any(0.8 < t < 1.8 for t in early(ecg))),
+    "Abnormal": next(
+        ecg
+        for ecg in examples("Abnormal", "PVC")
+        if any(0.8 < t < 1.8 for t in early(ecg))
+    ),
     "Normal": next(examples("Normal")),
 }
 drawn = {label: draw.draw_page(ecg) for label, ecg in records.items()}
@@ -198,19 +228,25 @@ from PIL import Image
 def reduced(page, width):
     """A page at another width, with few enough colours for a small file."""
     size = width, round(width * page.height / page.width)
-    return page.resize(size, Image.Resampling.LANCZOS).point(lambda v: 17 * round(v / 17))
+    return page.resize(size, Image.Resampling.LANCZOS).point(
+        lambda v: 17 * round(v / 17)
+    )
 
 
 def pictures(images, titles, gap=56, dpi=150):
     """Pictures of one size in two columns, each pixel kept; returns the figure and its axes."""
     width, height = images[0].size
     sheet = Image.new("RGB", (2 * width + gap, 2 * (height + gap)), "white")
-    fig = plt.figure(figsize=(sheet.width / dpi, sheet.height / dpi), dpi=dpi, layout="none")
+    fig = plt.figure(
+        figsize=(sheet.width / dpi, sheet.height / dpi), dpi=dpi, layout="none"
+    )
     ax = fig.add_axes((0, 0, 1, 1))
     for i, (image, title) in enumerate(zip(images, titles, strict=True)):
         at = (i % 2 * (width + gap), i // 2 * (height + gap) + gap)
         sheet.paste(image, at)
-        ax.text(at[0] + 4, at[1] - 10, title, fontsize=12.5, fontweight="bold", va="bottom")
+        ax.text(
+            at[0] + 4, at[1] - 10, title, fontsize=12.5, fontweight="bold", va="bottom"
+        )
     ax.imshow(sheet, interpolation="nearest")
     ax.axis("off")
     return fig, ax
@@ -223,7 +259,9 @@ def facts(label, ecg, traces):
 
 
 fig, ax = pictures([reduced(page, 660) for page, _ in drawn.values()], list(drawn))
-drawn_facts = pd.concat([facts(label, records[label], traces) for label, (_, traces) in drawn.items()])
+drawn_facts = pd.concat(
+    [facts(label, records[label], traces) for label, (_, traces) in drawn.items()]
+)
 figures.show(fig, drawn_facts, "data_set_classes", decimals=2)
 
 # %% [markdown]
@@ -239,7 +277,9 @@ figures.show(fig, drawn_facts, "data_set_classes", decimals=2)
 BLUE = "#123f7a"
 page, traces = drawn["Normal"]
 small = reduced(page, 1120)
-fig = plt.figure(figsize=(small.width / 150, small.height / 150), dpi=150, layout="none")
+fig = plt.figure(
+    figsize=(small.width / 150, small.height / 150), dpi=150, layout="none"
+)
 ax = fig.add_axes((0, 0, 1, 1))
 ax.imshow(
     small, interpolation="nearest", extent=(0, page.width, page.height, 0)
@@ -248,16 +288,34 @@ ax.axis("off")
 
 
 def point(words, at, to):
-    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": BLUE, "linewidth": 0.8}
+    box = {
+        "boxstyle": "round,pad=0.25",
+        "facecolor": "white",
+        "edgecolor": BLUE,
+        "linewidth": 0.8,
+    }
     arrow = {"arrowstyle": "-", "color": BLUE, "linewidth": 1}
-    ax.annotate(words, to, at, color=BLUE, fontsize=9, va="center", bbox=box, arrowprops=arrow)
+    ax.annotate(
+        words, to, at, color=BLUE, fontsize=9, va="center", bbox=box, arrowprops=arrow
+    )
 
 
 def span(start, end, y, words):
     ax.annotate(
-        "", (start, y), (end, y), arrowprops={"arrowstyle": "<->", "color": BLUE, "shrinkA": 0, "shrinkB": 0}
+        "",
+        (start, y),
+        (end, y),
+        arrowprops={"arrowstyle": "<->", "color": BLUE, "shrinkA": 0, "shrinkB": 0},
     )
-    ax.text((start + end) / 2, y - 8, words, color=BLUE, fontsize=9, ha="center", va="bottom")
+    ax.text(
+        (start + end) / 2,
+        y - 8,
+        words,
+        color=BLUE,
+        fontsize=9,
+        ha="center",
+        va="bottom",
+    )
 
 
 for column in range(4):
@@ -265,13 +323,17 @@ for column in range(4):
     span(start, start + 2.5 * draw.PX_SECOND, 335, "2.5 s")
 span(draw.LEFT, draw.LEFT + 10 * draw.PX_SECOND, 1480, "rhythm strip, 10 s")
 point(
-    "header: exam number (here none) and sex;\ndiagnosis and the rest are left blank", (640, 222), (480, 105)
+    "header: exam number (here none) and sex;\ndiagnosis and the rest are left blank",
+    (640, 222),
+    (480, 105),
 )
 point("calibration pulse: 1 mV = 10 mm", (190, 600), (115, 470))
 point("name of the lead", (790, 930), (678, 1040))
 point("separator: the next\ncolumn comes later", (1200, 605), (1139, 660))
 point("footer: filter, mains notch, speed, gain, heart rate", (800, 1545), (700, 1545))
-form = pd.DataFrame([(t.lead, t.start, t.start + t.samples.size / t.fs, t.x0, t.y0) for t in traces])
+form = pd.DataFrame(
+    [(t.lead, t.start, t.start + t.samples.size / t.fs, t.x0, t.y0) for t in traces]
+)
 form.columns = ["lead", "from (s)", "to (s)", "left (px)", "baseline (px)"]
 figures.show(fig, form, "data_set_form", decimals=1)
 
@@ -285,10 +347,18 @@ figures.show(fig, form, "data_set_form", decimals=1)
 import numpy as np
 
 ink = np.asarray(page.getchannel("R")) < 128
-top = np.flatnonzero(ink[370:480, 113])[0]  # first dark pixel down through the middle of the pulse
+top = np.flatnonzero(ink[370:480, 113])[
+    0
+]  # first dark pixel down through the middle of the pulse
 foot = np.flatnonzero(ink[370:480, 100])[0]  # and down through the line it stands on
 height = int(foot - top)
-print("pulse:", height, "px, which at 200 dots an inch is", round(height * 25.4 / 200, 1), "mm")
+print(
+    "pulse:",
+    height,
+    "px, which at 200 dots an inch is",
+    round(height * 25.4 / 200, 1),
+    "mm",
+)
 
 # %% [markdown]
 # **Time runs on.** The four columns are not four looks at the same moment. Each shows the next 2.5 s, so a beat that you
@@ -319,16 +389,29 @@ limb = {
     "aVL": left - (right + leg) / 2,
     "aVF": leg - (right + left) / 2,
 }
-chest = {f"V{i + 1}": synth.DOWER[2 + i, [0, 2]] for i in range(6)}  # to the left, to the back
+chest = {
+    f"V{i + 1}": synth.DOWER[2 + i, [0, 2]] for i in range(6)
+}  # to the left, to the back
 angles = pd.DataFrame(
-    [(lead, "frontal", np.degrees(np.arctan2(-up, side)) + 0.0) for lead, (side, up) in limb.items()]
-    + [(lead, "horizontal", np.degrees(np.arctan2(-back, side))) for lead, (side, back) in chest.items()],
+    [
+        (lead, "frontal", np.degrees(np.arctan2(-up, side)) + 0.0)
+        for lead, (side, up) in limb.items()
+    ]
+    + [
+        (lead, "horizontal", np.degrees(np.arctan2(-back, side)))
+        for lead, (side, back) in chest.items()
+    ],
     columns=["lead", "plane", "angle (degrees)"],
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two compass roses. Frontal: II, aVF and III point down towards the feet, I and aVL to the left arm, aVR alone to the right shoulder. Horizontal: V1 and V2 point forwards, V3 and V4 forwards and left, V5 and V6 to the left side.", "classes": "chart dark-light"}, "figure": {"caption": "Where the leads look: the limb leads seen from the front (left), the chest leads seen from below (right). The patient's left is on the right, as when you face somebody.", "name": "fig-data-set-leads"}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.9))
-COLOURS = {"inferior": "#1d5fa8", "lateral": "#0f766e", "anterior": "#c2410c", "": figures.MUTED}
+COLOURS = {
+    "inferior": "#1d5fa8",
+    "lateral": "#0f766e",
+    "anterior": "#c2410c",
+    "": figures.MUTED,
+}
 WALLS = {
     "inferior": ("II", "III", "aVF"),
     "lateral": ("I", "aVL", "V5", "V6"),
@@ -337,19 +420,38 @@ WALLS = {
 }
 wall_of = {lead: wall for wall, members in WALLS.items() for lead in members}
 around = {
-    "frontal": {"head": (0, 1.0), "feet": (0, -1.75), "patient's\nright": (-1.55, 0), "left": (1.62, 0)},
-    "horizontal": {"back": (0, 1.0), "front": (0, -1.75), "patient's\nright": (-1.55, 0), "left": (1.62, 0)},
+    "frontal": {
+        "head": (0, 1.0),
+        "feet": (0, -1.75),
+        "patient's\nright": (-1.55, 0),
+        "left": (1.62, 0),
+    },
+    "horizontal": {
+        "back": (0, 1.0),
+        "front": (0, -1.75),
+        "patient's\nright": (-1.55, 0),
+        "left": (1.62, 0),
+    },
 }
 names = {
     "frontal": {"inferior": (0.95, -1.35), "lateral": (1.3, 0.28)},
     "horizontal": {"anterior": (-0.95, -0.55), "lateral": (1.15, 0.62)},
 }
 for ax, plane in zip(axes, around, strict=True):
-    for lead, angle in angles.loc[angles["plane"] == plane, ["lead", "angle (degrees)"]].itertuples(
-        index=False
-    ):
-        x, y, colour = np.cos(np.radians(angle)), -np.sin(np.radians(angle)), COLOURS[wall_of[lead]]
-        ax.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.8})
+    for lead, angle in angles.loc[
+        angles["plane"] == plane, ["lead", "angle (degrees)"]
+    ].itertuples(index=False):
+        x, y, colour = (
+            np.cos(np.radians(angle)),
+            -np.sin(np.radians(angle)),
+            COLOURS[wall_of[lead]],
+        )
+        ax.annotate(
+            "",
+            (x, y),
+            (0, 0),
+            arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 1.8},
+        )
         ax.text(
             1.2 * x,
             1.18 * y,
@@ -360,9 +462,27 @@ for ax, plane in zip(axes, around, strict=True):
             linespacing=0.95,
         )
     for words, (x, y) in around[plane].items():
-        ax.text(x, y, words, color=figures.MUTED, ha="center", va="center", fontsize=9, style="italic")
+        ax.text(
+            x,
+            y,
+            words,
+            color=figures.MUTED,
+            ha="center",
+            va="center",
+            fontsize=9,
+            style="italic",
+        )
     for wall, (x, y) in names[plane].items():
-        ax.text(x, y, wall, color=COLOURS[wall], ha="center", va="center", fontweight="bold", fontsize=9.5)
+        ax.text(
+            x,
+            y,
+            wall,
+            color=COLOURS[wall],
+            ha="center",
+            va="center",
+            fontweight="bold",
+            fontsize=9.5,
+        )
     ax.set(xlim=(-1.85, 1.85), ylim=(-1.9, 1.15), aspect="equal")
     ax.axis("off")
 figures.show(fig, angles, "data_set_leads", decimals=0)
@@ -388,8 +508,16 @@ def median_beat(ecg, before=0.3, after=0.55):
     kinds = ecg.truth["kinds"]
     usual = max(set(kinds), key=kinds.count)
     n0, n1 = round(before * ecg.fs), round(after * ecg.fs)
-    peaks = [round(t * ecg.fs) for t, kind in zip(ecg.truth["r_times"], kinds, strict=True) if kind == usual]
-    whole = [ecg.leads[:, p - n0 : p + n1] for p in peaks if p >= n0 and p + n1 <= ecg.leads.shape[1]]
+    peaks = [
+        round(t * ecg.fs)
+        for t, kind in zip(ecg.truth["r_times"], kinds, strict=True)
+        if kind == usual
+    ]
+    whole = [
+        ecg.leads[:, p - n0 : p + n1]
+        for p in peaks
+        if p >= n0 and p + n1 <= ecg.leads.shape[1]
+    ]
     beat = np.median(whole, axis=0)
     start = n0 + round((ecg.truth["qrs"][0] - 0.02) * ecg.fs)
     return beat - beat[:, start - 3 : start + 3].mean(axis=1, keepdims=True)
@@ -417,7 +545,12 @@ t_end = seconds[steep] - beat[steep] / slope[steep]
 intervals = pd.DataFrame(
     [
         ("P wave", p_off - p_on, "the atria are activated", "up to 120 ms"),
-        ("PR interval", q - p_on, "from the atria through to the ventricles", "120 to 200 ms"),
+        (
+            "PR interval",
+            q - p_on,
+            "from the atria through to the ventricles",
+            "120 to 200 ms",
+        ),
         ("QRS complex", j - q, "the ventricles are activated", "up to 110 ms"),
         (
             "QT interval",
@@ -444,7 +577,16 @@ ax.plot(seconds, beat, color="#111111", linewidth=2)
 
 def name(words, at, to):
     arrow = {"arrowstyle": "-", "color": BLUE, "linewidth": 0.9}
-    ax.annotate(words, to, at, color=BLUE, ha="center", va="center", fontsize=10.5, arrowprops=arrow)
+    ax.annotate(
+        words,
+        to,
+        at,
+        color=BLUE,
+        ha="center",
+        va="center",
+        fontsize=10.5,
+        arrowprops=arrow,
+    )
 
 
 name("P wave", (seconds[p_peak], beat[p_peak] + 0.22), (seconds[p_peak], beat[p_peak]))
@@ -453,14 +595,31 @@ name("T wave", (seconds[t_peak], beat[t_peak] + 0.2), (seconds[t_peak], beat[t_p
 name("J point", (0.14, -0.2), (j, beat[round((0.3 + j) * normal.fs)]))
 name("ST segment", (0.15, 0.36), (0.085, beat[round(0.385 * normal.fs)]))
 name("baseline", (0.48, -0.13), (0.45, 0))
-for row, (words, start, end) in enumerate([("PR", p_on, q), ("QRS", q, j), ("QT", q, t_end)]):
+for row, (words, start, end) in enumerate(
+    [("PR", p_on, q), ("QRS", q, j), ("QT", q, t_end)]
+):
     level = bottom + 0.34 - 0.12 * row
-    bracket = {"arrowstyle": "|-|,widthA=0.25,widthB=0.25", "color": BLUE, "shrinkA": 0, "shrinkB": 0}
+    bracket = {
+        "arrowstyle": "|-|,widthA=0.25,widthB=0.25",
+        "color": BLUE,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     ax.annotate("", (start, level), (end, level), arrowprops=bracket)
     ax.text(
-        end + 0.012, level, f"{words} {100 * (end - start):.0f}0 ms", color=BLUE, va="center", fontsize=10
+        end + 0.012,
+        level,
+        f"{words} {100 * (end - start):.0f}0 ms",
+        color=BLUE,
+        va="center",
+        fontsize=10,
     )
-figures.show(fig, pd.DataFrame({"time (s)": seconds, "lead II (mV)": beat}), "data_set_beat", decimals=3)
+figures.show(
+    fig,
+    pd.DataFrame({"time (s)": seconds, "lead II (mV)": beat}),
+    "data_set_beat",
+    decimals=3,
+)
 
 # %% [markdown]
 # - The {term}`P wave` is the activation of the atria, the two small chambers that fill the large ones.
@@ -481,11 +640,16 @@ figures.show(fig, pd.DataFrame({"time (s)": seconds, "lead II (mV)": beat}), "da
 # %%
 beats = median_beat(normal)
 qrs = slice(round((0.3 + q) * normal.fs), round((0.3 + j) * normal.fs))
-net = {lead: beats[row, qrs].max() + beats[row, qrs].min() for row, lead in enumerate(synth.LEADS)}
+net = {
+    lead: beats[row, qrs].max() + beats[row, qrs].min()
+    for row, lead in enumerate(synth.LEADS)
+}
 # aVF is drawn smaller than a bipolar lead by the factor cos 30 degrees
 axis = np.degrees(np.arctan2(net["aVF"] / np.cos(np.pi / 6), net["I"]))
 rr = np.diff(normal.truth["r_times"])
-print("rate:", round(60 / rr.mean()), "a minute; axis:", round(axis / 10) * 10, "degrees")
+print(
+    "rate:", round(60 / rr.mean()), "a minute; axis:", round(axis / 10) * 10, "degrees"
+)
 
 # %% [markdown]
 # Usual is 60 to 100 beats a minute at rest, and an axis from -30 to +90 degrees: between the looks of aVL and aVF.
@@ -511,12 +675,18 @@ def gauss(at, width, height):
 
 
 peaks = np.arange(0.5, 20, 0.8)  # 75 beats a minute
-raw = gauss(peaks - 0.16, 0.02, 0.12) + gauss(peaks - 0.03, 0.008, -0.08) + gauss(peaks, 0.010, 1.2)
+raw = (
+    gauss(peaks - 0.16, 0.02, 0.12)
+    + gauss(peaks - 0.03, 0.008, -0.08)
+    + gauss(peaks, 0.010, 1.2)
+)
 edge = np.clip((time[:, None] - peaks - 0.04) / 0.02, 0, 1) - np.clip(
     (time[:, None] - peaks - 0.20) / 0.16, 0, 1
 )
 raw += 0.2 * edge.sum(axis=1) + gauss(peaks + 0.26, 0.035, 0.25)
-slow_only = [sosfilt(butter(1, f, "highpass", fs=rate, output="sos"), raw) for f in (0.05, 0.67)]
+slow_only = [
+    sosfilt(butter(1, f, "highpass", fs=rate, output="sos"), raw) for f in (0.05, 0.67)
+]
 versions = {
     "the heart": raw,
     "from 0.05 Hz, one way": slow_only[0],
@@ -525,11 +695,21 @@ versions = {
 }
 
 # %%
-at = round((peaks[15] - 0.3) * rate)  # a beat in the middle, from 0.3 s before its R peak
-cut = {name: x[at : at + 425] - x[at + 110 : at + 120].mean() for name, x in versions.items()}
+at = round(
+    (peaks[15] - 0.3) * rate
+)  # a beat in the middle, from 0.3 s before its R peak
+cut = {
+    name: x[at : at + 425] - x[at + 110 : at + 120].mean()
+    for name, x in versions.items()
+}
 filtered = pd.DataFrame(
     [
-        (name, 10 * x[round((0.3 + 0.11) * rate)], 10 * x[140:160].max(), 10 * x[-75:].min())
+        (
+            name,
+            10 * x[round((0.3 + 0.11) * rate)],
+            10 * x[140:160].max(),
+            10 * x[-75:].min(),
+        )
         for name, x in cut.items()
     ],
     columns=["version", "ST level (mm)", "R (mm)", "lowest point after T (mm)"],
@@ -611,8 +791,16 @@ criteria = pd.DataFrame(
             "Q wave of 30 ms and 1 mm, or QS, in two neighbouring leads of I, aVL; V4-V6; II, III, aVF; "
             "any Q wave above 20 ms, or QS, in V2-V3; tall broad R in V1-V2 with upright T",
         ),
-        ("Abnormal", "rhythm or conduction", "not defined by the data set; see the strips below"),
-        ("Normal", "none of these", "not defined by the data set; does not exclude infarction"),
+        (
+            "Abnormal",
+            "rhythm or conduction",
+            "not defined by the data set; see the strips below",
+        ),
+        (
+            "Normal",
+            "none of these",
+            "not defined by the data set; does not exclude infarction",
+        ),
     ],
     columns=["folder", "sign of", "what the guideline asks of the ECG (shortened)"],
 )
@@ -642,7 +830,15 @@ for (row, column), ax in np.ndenumerate(axes):
     ax.axhline(0, color=figures.MUTED, linewidth=0.7, linestyle=(0, (4, 3)))
     ax.plot(clock, curve, color="#111111", linewidth=1.5)
     level = round(10 * ecg.truth["st"][i], 1) + 0.0
-    ax.text(0.44, 1.37, f"ST {level:+.1f} mm", color=BLUE, fontsize=9.5, ha="right", va="top")
+    ax.text(
+        0.44,
+        1.37,
+        f"ST {level:+.1f} mm",
+        color=BLUE,
+        fontsize=9.5,
+        ha="right",
+        va="top",
+    )
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="" if column else label)
     if row == 0:
         ax.set_title(lead, loc="center")
@@ -655,10 +851,19 @@ for label in shown:
     truth = records[label].truth
     for lead in leads:
         st, q_depth, q_ms, r, t = (
-            float(truth[key][synth.LEADS.index(lead)]) for key in ("st", "q", "q_ms", "r", "t")
+            float(truth[key][synth.LEADS.index(lead)])
+            for key in ("st", "q", "q_ms", "r", "t")
         )
         signs.append((label, lead, 10 * st, 10 * q_depth, round(q_ms), 10 * r, 10 * t))
-names = ["record", "lead", "ST (mm)", "Q depth (mm)", "Q duration (ms)", "R (mm)", "T (mm)"]
+names = [
+    "record",
+    "lead",
+    "ST (mm)",
+    "Q depth (mm)",
+    "Q duration (ms)",
+    "R (mm)",
+    "T (mm)",
+]
 figures.table(pd.DataFrame(signs, columns=names), "data_set_signs", decimals=1)
 
 # %% [markdown]
@@ -691,12 +896,18 @@ KINDS = {
 }
 ecgs = {sign: next(examples("Abnormal", sign)) for sign, _ in KINDS.values()}
 ecgs["PVC"] = records["Abnormal"]
-strips = {sign: ecgs[sign].leads[synth.LEADS.index(lead), :1250:2] for sign, lead in KINDS.values()}
+strips = {
+    sign: ecgs[sign].leads[synth.LEADS.index(lead), :1250:2]
+    for sign, lead in KINDS.values()
+}
 limits = {
-    sign: (np.floor(10 * x.min() - 2) / 10, np.ceil(10 * x.max() + 1) / 10) for sign, x in strips.items()
+    sign: (np.floor(10 * x.min() - 2) / 10, np.ceil(10 * x.max() + 1) / 10)
+    for sign, x in strips.items()
 }
 heights = [high - low for low, high in limits.values()]
-fig, axes = plt.subplots(4, 1, figsize=(7.2, 0.56 * sum(heights) + 1.6), dpi=120, height_ratios=heights)
+fig, axes = plt.subplots(
+    4, 1, figsize=(7.2, 0.56 * sum(heights) + 1.6), dpi=120, height_ratios=heights
+)
 clock = np.arange(625) / 125
 for ax, (words, (sign, _)) in zip(axes, KINDS.items(), strict=True):
     ecg = ecgs[sign]
@@ -706,7 +917,9 @@ for ax, (words, (sign, _)) in zip(axes, KINDS.items(), strict=True):
     ax.plot(marks, [limits[sign][0] + 0.08] * len(marks), "^", color=BLUE, markersize=7)
     ax.set(xlabel="", ylabel="", xticks=[], yticks=[])
     ax.set_title(f"{words} ({ecg.heart_rate} a minute)", fontsize=9.5)
-figures.show(fig, pd.DataFrame({"time (s)": clock, **strips}), "data_set_strips", decimals=2)
+figures.show(
+    fig, pd.DataFrame({"time (s)": clock, **strips}), "data_set_strips", decimals=2
+)
 
 # %% [markdown]
 # In a {term}`tachycardia` the rhythm is regular and faster than 100 a minute. In {term}`atrial fibrillation` nothing sets
@@ -720,8 +933,15 @@ figures.show(fig, pd.DataFrame({"time (s)": clock, **strips}), "data_set_strips"
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Enlarged crops of the four pages, leads II and III: raised ST domes for MI, deep Q waves for History_MI, an early broad beat for Abnormal, narrow even beats for Normal.", "classes": "paper dark-light"}, "figure": {"caption": "Leads II and III cut from the four synthetic pages, at the resolution of the page.", "name": "fig-data-set-crops"}}
 crop = (75, 565, 641, 1195)
 fig, ax = pictures([page.crop(crop) for page, _ in drawn.values()], list(drawn))
-crops = drawn_facts[drawn_facts["lead"].isin(["II", "III"])].drop_duplicates(["page", "lead"])
-figures.show(fig, crops[["page", "lead", "lowest (mV)", "highest (mV)"]], "data_set_crops", decimals=2)
+crops = drawn_facts[drawn_facts["lead"].isin(["II", "III"])].drop_duplicates(
+    ["page", "lead"]
+)
+figures.show(
+    fig,
+    crops[["page", "lead", "lowest (mV)", "highest (mV)"]],
+    "data_set_crops",
+    decimals=2,
+)
 
 # %% [markdown]
 # ## How to get the real pages
@@ -803,7 +1023,9 @@ print(f"{einthoven:.2f} {goldberger:.2f} {across > 0.1}")
 
 # %%
 made = [synth.record("MI", seed).truth for seed in range(100)]
-st = np.array([10 * t["st"][[7, 8]] for t in made if t["territory"] == "anterior"])  # V2, V3
+st = np.array(
+    [10 * t["st"][[7, 8]] for t in made if t["territory"] == "anterior"]
+)  # V2, V3
 meets = {limit: int((st >= limit).all(axis=1).sum()) for limit in (1.5, 2.0, 2.5)}
 assert meets[1.5] == meets[2.0] == len(st) > meets[2.5]
 len(st), meets

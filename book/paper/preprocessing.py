@@ -53,7 +53,12 @@ print(page.size, page.mode)
 
 # %%
 squeezed = preprocess.resize(page, 224, 224)
-print(squeezed.size, squeezed.mode, "keeps one pixel in", round(page.width * page.height / 224**2))
+print(
+    squeezed.size,
+    squeezed.mode,
+    "keeps one pixel in",
+    round(page.width * page.height / 224**2),
+)
 
 # %% [markdown]
 # **Greyscale.** One channel, the usual weighting of red, green and blue.
@@ -86,7 +91,9 @@ from PIL import Image
 def sheet(rows, titles, gap=14, dpi=150):
     """Rows of pictures on one sheet, each pixel kept, a title over each."""
     width = max(sum(p.width for p in row) + gap * (len(row) - 1) for row in rows)
-    letters = width / 48  # px; the page shows every sheet at one width, and so the titles in one size
+    letters = (
+        width / 48
+    )  # px; the page shows every sheet at one width, and so the titles in one size
     head = round(2 * letters)
     height = sum(max(p.height for p in row) + head for row in rows)
     whole = Image.new("RGB", (width, height), "white")
@@ -113,17 +120,27 @@ def sheet(rows, titles, gap=14, dpi=150):
 
 
 def enlarged(picture, factor):
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
 
 
 thumbnail = page.resize((448, 318), Image.Resampling.LANCZOS)
 fig = sheet(
     [[thumbnail, enlarged(squeezed, 2)], [enlarged(grey, 2), enlarged(equalised, 2)]],
-    [["page, 2213 x 1572 (reduced)", "1. resized to 224 x 224"], ["2. grey", "3. equalised"]],
+    [
+        ["page, 2213 x 1572 (reduced)", "1. resized to 224 x 224"],
+        ["2. grey", "3. equalised"],
+    ],
 )
 levels = [
     (n, p.width, p.height, *np.asarray(p.convert("L")).mean(keepdims=True)[0])
-    for n, p in {"page": page, "resized": squeezed, "grey": grey, "equalised": equalised}.items()
+    for n, p in {
+        "page": page,
+        "resized": squeezed,
+        "grey": grey,
+        "equalised": equalised,
+    }.items()
 ]
 figures.show(
     fig,
@@ -148,13 +165,24 @@ empty = scan(ecg._replace(leads=np.full_like(ecg.leads, np.nan)))
 form = np.asarray(preprocess.greyscale(preprocess.resize(empty, 224, 224))).astype(int)
 before, after = np.asarray(grey).astype(int), np.asarray(equalised).astype(int)
 
-left, top, right, bottom = np.array(preprocess.GRID) * 224 / np.array([*page.size, *page.size])
+left, top, right, bottom = (
+    np.array(preprocess.GRID) * 224 / np.array([*page.size, *page.size])
+)
 row, column = np.mgrid[:224, :224]
-in_grid = (column > left + 1) & (column < right - 2) & (row > top + 1) & (row < bottom - 2)
+in_grid = (
+    (column > left + 1) & (column < right - 2) & (row > top + 1) & (row < bottom - 2)
+)
 curve = in_grid & (form - before > 25)
-where = {"blank paper": ~in_grid & (before > 252), "grid": in_grid & ~curve, "curve": curve}
+where = {
+    "blank paper": ~in_grid & (before > 252),
+    "grid": in_grid & ~curve,
+    "curve": curve,
+}
 kinds = pd.DataFrame(
-    [(name, mask.mean(), before[mask].mean(), after[mask].mean()) for name, mask in where.items()],
+    [
+        (name, mask.mean(), before[mask].mean(), after[mask].mean())
+        for name, mask in where.items()
+    ],
     columns=["pixels of", "share of the picture", "grey before", "grey after"],
 ).set_index("pixels of")
 dark = 255 - kinds[["grey before", "grey after"]]
@@ -174,24 +202,44 @@ mapped = np.array([after[before == v][0] for v in values])
 counts = np.bincount(before.ravel(), minlength=256)
 fig, (left_ax, right_ax) = plt.subplots(1, 2, figsize=(7.2, 3.4))
 bins = counts.reshape(-1, 4).sum(axis=1)
-left_ax.bar(np.arange(0, 256, 4), bins, width=3.2, align="edge", color=figures.COLOURS["Abnormal"])
+left_ax.bar(
+    np.arange(0, 256, 4),
+    bins,
+    width=3.2,
+    align="edge",
+    color=figures.COLOURS["Abnormal"],
+)
 left_ax.set_yscale("log")
 left_ax.set(xlabel="grey value", ylabel="pixels", xlim=(0, 256))
 ranges = []
-for kind, colour, at in (("curve", figures.INK, (96, 52)), ("grid", figures.ACCENT, (160, 185))):
+for kind, colour, at in (
+    ("curve", figures.INK, (96, 52)),
+    ("grid", figures.ACCENT, (160, 185)),
+):
     x0, x1 = np.percentile(before[where[kind]], [5, 95]).round()
     y0, y1 = np.interp([x0, x1], values, mapped).round()
     right_ax.add_patch(
-        plt.Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor=colour, alpha=0.18, edgecolor="none")
+        plt.Rectangle(
+            (x0, y0), x1 - x0, y1 - y0, facecolor=colour, alpha=0.18, edgecolor="none"
+        )
     )
     right_ax.text(
-        *at, f"the {kind}: {x0:.0f} to {x1:.0f}\nbecomes {y0:.0f} to {y1:.0f}", color=colour, ha="center"
+        *at,
+        f"the {kind}: {x0:.0f} to {x1:.0f}\nbecomes {y0:.0f} to {y1:.0f}",
+        color=colour,
+        ha="center",
     )
     ranges.append((f"90 % of the {kind}", x0, x1, y0, y1))
 right_ax.plot(values, mapped, color=figures.COLOURS["Abnormal"], linewidth=2)
-right_ax.set(xlabel="grey value before", ylabel="grey value after", xlim=(0, 258), ylim=(-5, 260))
-drawn = pd.DataFrame({"grey before": values, "grey after": mapped, "pixels": counts[values]})
-bars = pd.DataFrame(ranges, columns=["range", "from", "to", "becomes from", "becomes to"])
+right_ax.set(
+    xlabel="grey value before", ylabel="grey value after", xlim=(0, 258), ylim=(-5, 260)
+)
+drawn = pd.DataFrame(
+    {"grey before": values, "grey after": mapped, "pixels": counts[values]}
+)
+bars = pd.DataFrame(
+    ranges, columns=["range", "from", "to", "becomes from", "becomes to"]
+)
 figures.show(fig, pd.concat([bars, drawn]), "preprocessing_curve", decimals=0)
 
 # %%
@@ -231,10 +279,18 @@ from functools import partial
 
 to_224 = partial(preprocess.resize, width=224, height=224)
 orders = {
-    "resize, grey, equalise (ours)": (to_224, preprocess.greyscale, preprocess.equalize),
+    "resize, grey, equalise (ours)": (
+        to_224,
+        preprocess.greyscale,
+        preprocess.equalize,
+    ),
     "grey, resize, equalise": (preprocess.greyscale, to_224, preprocess.equalize),
     "grey, equalise, resize": (preprocess.greyscale, preprocess.equalize, to_224),
-    "resize, equalise in colour, grey": (to_224, preprocess.equalize, preprocess.greyscale),
+    "resize, equalise in colour, grey": (
+        to_224,
+        preprocess.equalize,
+        preprocess.greyscale,
+    ),
     "resize, grey (no equalising)": (to_224, preprocess.greyscale),
 }
 ordered = {name: preprocess.render(steps, page) for name, steps in orders.items()}
@@ -275,7 +331,11 @@ figures.show(
 # draws a line about half a millimetre thick.
 
 # %%
-names = {"page": (), "paper": "paper", **{n: n for n in ("crop-224x224", "crop-448x256", "crop-896x512")}}
+names = {
+    "page": (),
+    "paper": "paper",
+    **{n: n for n in ("crop-224x224", "crop-448x256", "crop-896x512")},
+}
 rows = []
 for name, pipeline in names.items():
     picture, mm = preprocess.render(pipeline, page), preprocess.scale(pipeline)
@@ -307,9 +367,15 @@ for short, key in {
     "qrs": "QRS of 100 ms (px)",
     "pen": "pen (px)",
 }.items():
-    figures.glue(f"preprocessing-{short}-224", at.loc["paper", key], ".1f" if short != "pen" else ".2f")
+    figures.glue(
+        f"preprocessing-{short}-224",
+        at.loc["paper", key],
+        ".1f" if short != "pen" else ".2f",
+    )
 figures.glue("preprocessing-square-x", 5 * at.loc["paper", "1 mm of time (px)"], ".0f")
-figures.glue("preprocessing-square-y", 5 * at.loc["paper", "1 mm of voltage (px)"], ".1f")
+figures.glue(
+    "preprocessing-square-y", 5 * at.loc["paper", "1 mm of voltage (px)"], ".1f"
+)
 figures.table(worth, "preprocessing_worth", decimals=2)
 
 # %% [markdown]
@@ -334,7 +400,10 @@ views = {
     "crop, 448 x 256": "crop-448x256",
     "crop, 896 x 512": "crop-896x512",
 }
-pair = {name: [preprocess.apply(view, p) for p in (page, raised)] for name, view in views.items()}
+pair = {
+    name: [preprocess.apply(view, p) for p in (page, raised)]
+    for name, view in views.items()
+}
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Lead V2 without and with one millimetre of ST elevation, and their difference, at four resolutions. The difference is a pair of clear lines on the full page, and a chain of a few grey blocks in the paper's picture.", "classes": "paper dark-light"}, "figure": {"caption": "Lead V2 as recorded, raised by 1 mm after each QRS, and the difference (dark: changed), in four pictures of the same page at the same size.", "name": "fig-preprocessing-millimetre"}}
 box = np.array([1145, 640, 1625, 860])  # lead V2, in pixels of the page
@@ -355,16 +424,26 @@ def cut(array, view):
 
 
 grid_of_pictures = [
-    [cut(a, views[n]), cut(b, views[n]), cut(1 - np.abs(a - b), views[n])] for n, (a, b) in pair.items()
+    [cut(a, views[n]), cut(b, views[n]), cut(1 - np.abs(a - b), views[n])]
+    for n, (a, b) in pair.items()
 ]
 titles = [[n, "ST raised by 1 mm", "difference"] for n in pair]
 changed = [
-    (n, 255 * np.abs(a - b).mean(), int((np.abs(a - b) > 0.1).sum()), a.size) for n, (a, b) in pair.items()
+    (n, 255 * np.abs(a - b).mean(), int((np.abs(a - b) > 0.1).sum()), a.size)
+    for n, (a, b) in pair.items()
 ]
 changed = pd.DataFrame(
-    changed, columns=["picture", "mean change (grey values)", "pixels changed by a tenth", "pixels"]
+    changed,
+    columns=[
+        "picture",
+        "mean change (grey values)",
+        "pixels changed by a tenth",
+        "pixels",
+    ],
 )
-figures.show(sheet(grid_of_pictures, titles), changed, "preprocessing_millimetre", decimals=2)
+figures.show(
+    sheet(grid_of_pictures, titles), changed, "preprocessing_millimetre", decimals=2
+)
 
 # %% [markdown]
 # Nothing is lost without a trace: even the smallest picture changes. But a network has to tell this change from all the
@@ -384,7 +463,10 @@ others = {
 }
 changes = pd.DataFrame(
     {
-        name: [255 * np.abs(preprocess.apply(view, p) - pair[name][0]).mean() for p in others.values()]
+        name: [
+            255 * np.abs(preprocess.apply(view, p) - pair[name][0]).mean()
+            for p in others.values()
+        ]
         for name, view in views.items()
     },
     index=pd.Index(others, name="what differs"),
@@ -393,11 +475,20 @@ share = changes.iloc[0] / changes.loc["same heart, 0.3 s later"]
 figures.glue("preprocessing-share", 1 / share["paper, 224 x 224"], ".0f")
 figures.glue(
     "preprocessing-sex",
-    changes.loc["ST raised by 1 mm in V2, V3, V4"].iloc[1] / changes.loc["printed sex"].iloc[1],
+    changes.loc["ST raised by 1 mm in V2, V3, V4"].iloc[1]
+    / changes.loc["printed sex"].iloc[1],
     ".0f",
 )
-figures.glue("preprocessing-jpeg", changes.loc["saved at another JPEG quality", "paper, 224 x 224"], ".0f")
-figures.glue("preprocessing-person", changes.loc["another healthy person", "paper, 224 x 224"], ".0f")
+figures.glue(
+    "preprocessing-jpeg",
+    changes.loc["saved at another JPEG quality", "paper, 224 x 224"],
+    ".0f",
+)
+figures.glue(
+    "preprocessing-person",
+    changes.loc["another healthy person", "paper, 224 x 224"],
+    ".0f",
+)
 figures.table(changes.reset_index(), "preprocessing_changes", decimals=2)
 
 # %% [markdown]
@@ -427,7 +518,9 @@ def place(pipeline, size):
     mm = preprocess.scale(pipeline)
     factor = np.array([mm.x, mm.y]) / preprocess.PX_PER_MM
     cropped = preprocess.crop_to_grid in preprocess.steps(pipeline)
-    box = np.array(preprocess.GRID if cropped else (0, 0, *preprocess.PAGE)).reshape(2, 2)
+    box = np.array(preprocess.GRID if cropped else (0, 0, *preprocess.PAGE)).reshape(
+        2, 2
+    )
     pad = (np.array(size) - np.round((box[1] - box[0]) * factor)) // 2
     return lambda x, y: (np.array([x, y]) + 0.5 - box[0]) * factor + pad - 0.5
 
@@ -468,25 +561,48 @@ pictures = ["page", "paper", "crop-224x224", "crop-448x256", "crop-896x512"]
 pipelines = {}
 for name in pictures:
     to_grey = preprocess.steps(name)[:-1] if name != "page" else (preprocess.greyscale,)
-    pipelines[name, "grey"], pipelines[name, "equalised"] = to_grey, (*to_grey, preprocess.equalize)
+    pipelines[name, "grey"], pipelines[name, "equalised"] = (
+        to_grey,
+        (*to_grey, preprocess.equalize),
+    )
 blanks = {key: preprocess.apply(pipeline, empty) for key, pipeline in pipelines.items()}
-rulers = {key: (place(p, blanks[key].shape[::-1]), preprocess.scale(p).y) for key, p in pipelines.items()}
+rulers = {
+    key: (place(p, blanks[key].shape[::-1]), preprocess.scale(p).y)
+    for key, p in pipelines.items()
+}
 errors = {key: [] for key in pipelines}
 
 # %%
-for test in [synth.record(label, seed) for label in ("Normal", "MI") for seed in (1, 2, 3)]:
+for test in [
+    synth.record(label, seed) for label in ("Normal", "MI") for seed in (1, 2, 3)
+]:
     scanned, (_, traces) = scan(test), draw.draw_page(test)
     beats = [
-        (t, r) for t in traces[:12] for r in test.truth["r_times"] if t.start + 0.25 < r < t.start + 2.25
+        (t, r)
+        for t in traces[:12]
+        for r in test.truth["r_times"]
+        if t.start + 0.25 < r < t.start + 2.25
     ]
     for key, pipeline in pipelines.items():
         dark = blanks[key] - preprocess.apply(pipeline, scanned)
-        errors[key] += [st_error(dark, *rulers[key], trace, r, test.truth["qrs"]) for trace, r in beats]
+        errors[key] += [
+            st_error(dark, *rulers[key], trace, r, test.truth["qrs"])
+            for trace, r in beats
+        ]
 
 # %%
-rows = [(*key, len(e), np.median(np.abs(e)), np.mean(np.abs(e) > 0.5)) for key, e in errors.items()]
+rows = [
+    (*key, len(e), np.median(np.abs(e)), np.mean(np.abs(e) > 0.5))
+    for key, e in errors.items()
+]
 rows.sort(key=lambda row: row[1] == "equalised")
-columns = ["picture", "values", "readings", "median error (mm)", "share wrong by half a millimetre"]
+columns = [
+    "picture",
+    "values",
+    "readings",
+    "median error (mm)",
+    "share wrong by half a millimetre",
+]
 readings = pd.DataFrame(rows, columns=columns)
 for key in (
     ("paper", "grey"),
@@ -502,12 +618,28 @@ figures.table(readings, "preprocessing_ruler", decimals=2)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Five pairs of dots. In plain grey the ruler errs by about a tenth of a millimetre or less in every picture; equalised, the error is about twice as large or more, and worst in the two pictures of 224 by 224.", "classes": "chart dark-light"}, "figure": {"caption": "Median error of the ST level read from each picture, in plain grey (open) and equalised (filled).", "name": "fig-preprocessing-ruler"}}
 fig, ax = plt.subplots(figsize=(7.2, 3.2))
-wide = readings.pivot(index="picture", columns="values", values="median error (mm)").loc[pictures]
+wide = readings.pivot(
+    index="picture", columns="values", values="median error (mm)"
+).loc[pictures]
 y = np.arange(len(wide))[::-1]
 ax.hlines(y, wide["grey"], wide["equalised"], color="#9aa3af", linewidth=2)
-ax.plot(wide["grey"], y, "o", markersize=9, color="white", markeredgecolor=figures.INK, markeredgewidth=1.6)
+ax.plot(
+    wide["grey"],
+    y,
+    "o",
+    markersize=9,
+    color="white",
+    markeredgecolor=figures.INK,
+    markeredgewidth=1.6,
+)
 ax.plot(wide["equalised"], y, "o", markersize=9, color=figures.ACCENT)
-ax.annotate("grey", (wide["grey"].iloc[1], y[1]), (0, 9), textcoords="offset points", ha="center")
+ax.annotate(
+    "grey",
+    (wide["grey"].iloc[1], y[1]),
+    (0, 9),
+    textcoords="offset points",
+    ha="center",
+)
 ax.annotate(
     "equalised",
     (wide["equalised"].iloc[1], y[1]),
@@ -517,9 +649,20 @@ ax.annotate(
     color=figures.ACCENT,
 )
 ax.set_yticks(
-    y, ["page, 2213 x 1572", "paper, 224 x 224", "crop, 224 x 224", "crop, 448 x 256", "crop, 896 x 512"]
+    y,
+    [
+        "page, 2213 x 1572",
+        "paper, 224 x 224",
+        "crop, 224 x 224",
+        "crop, 448 x 256",
+        "crop, 896 x 512",
+    ],
 )
-ax.set(xlabel="median error of the ST level (mm)", xlim=(0, None), ylim=(-0.5, len(wide) - 0.4))
+ax.set(
+    xlabel="median error of the ST level (mm)",
+    xlim=(0, None),
+    ylim=(-0.5, len(wide) - 0.4),
+)
 ax.grid(axis="x")
 figures.show(fig, readings, "preprocessing_ruler_drawn", decimals=2)
 
@@ -551,7 +694,16 @@ for name, pipeline in preprocess.PIPELINES.items():
     words = not {preprocess.crop_to_grid, preprocess.mask_header_footer} & set(pipeline)
     square = "kept" if abs(mm.x / mm.y - 1) < 0.02 else "squeezed"
     cost = size[0] * size[1] / 224**2
-    rows.append((name, "on the picture" if words else "gone", square, mm.y, 0.1 * mm.px_per_second(), cost))
+    rows.append(
+        (
+            name,
+            "on the picture" if words else "gone",
+            square,
+            mm.y,
+            0.1 * mm.px_per_second(),
+            cost,
+        )
+    )
 columns = [
     "pipeline",
     "header and footer",
@@ -562,10 +714,14 @@ columns = [
 ]
 alternatives = pd.DataFrame(rows, columns=columns)
 figures.glue(
-    "preprocessing-cost-448", alternatives.set_index("pipeline").loc["crop-448x256", columns[-1]], ".1f"
+    "preprocessing-cost-448",
+    alternatives.set_index("pipeline").loc["crop-448x256", columns[-1]],
+    ".1f",
 )
 figures.glue(
-    "preprocessing-cost-896", alternatives.set_index("pipeline").loc["crop-896x512", columns[-1]], ".0f"
+    "preprocessing-cost-896",
+    alternatives.set_index("pipeline").loc["crop-896x512", columns[-1]],
+    ".0f",
 )
 figures.table(alternatives, "preprocessing_alternatives", decimals=1)
 
@@ -573,10 +729,15 @@ figures.table(alternatives, "preprocessing_alternatives", decimals=1)
 inputs = ["paper", "masked-224x224", "crop-448x256"]
 rendered = [preprocess.render(name, page) for name in inputs]
 sizes = pd.DataFrame(
-    [(n, p.width, p.height, np.asarray(p).mean()) for n, p in zip(inputs, rendered, strict=True)]
+    [
+        (n, p.width, p.height, np.asarray(p).mean())
+        for n, p in zip(inputs, rendered, strict=True)
+    ]
 )
 sizes.columns = ["pipeline", "width", "height", "mean grey"]
-figures.show(sheet([rendered], [inputs]), sizes, "preprocessing_alternatives_drawn", decimals=0)
+figures.show(
+    sheet([rendered], [inputs]), sizes, "preprocessing_alternatives_drawn", decimals=0
+)
 
 # %% [markdown]
 # The work of a convolutional network grows with the number of pixels: `crop-448x256` costs
@@ -606,7 +767,12 @@ grid_mm = (preprocess.GRID[3] - preprocess.GRID[1]) / preprocess.PX_PER_MM
 whole, grid_only = int(np.ceil(3 * page_mm)), int(np.ceil(3 * grid_mm))
 assert preprocess.scale((partial(preprocess.resize, width=600, height=whole),)).y >= 3
 assert (
-    preprocess.scale((preprocess.crop_to_grid, partial(preprocess.resize, width=600, height=grid_only))).y
+    preprocess.scale(
+        (
+            preprocess.crop_to_grid,
+            partial(preprocess.resize, width=600, height=grid_only),
+        )
+    ).y
     >= 3
 )
 whole, grid_only
@@ -630,10 +796,14 @@ whole, grid_only
 # %%
 vanished = {}
 for filter_name in ("BICUBIC", "NEAREST"):
-    small = partial(preprocess.resize, width=224, height=224, resample=Image.Resampling[filter_name])
+    small = partial(
+        preprocess.resize, width=224, height=224, resample=Image.Resampling[filter_name]
+    )
     pipeline = (preprocess.greyscale, small)
     dark = preprocess.apply(pipeline, empty) - preprocess.apply(pipeline, page)
-    strip = dark[180:212, 18:212]  # around the rhythm strip, between its first and last column
+    strip = dark[
+        180:212, 18:212
+    ]  # around the rhythm strip, between its first and last column
     vanished[filter_name] = int((strip.max(axis=0) < 0.1).sum())
 assert vanished["BICUBIC"] == 0 < vanished["NEAREST"]
 vanished, strip.shape[1]
@@ -684,7 +854,12 @@ assert rise["column"] > 1 > 0.1 > rise["ST"]
 
 # %%
 left, top, right, bottom = preprocess.GRID
-rows_only = (left, top, right, 1215)  # the three rows of leads, without the rhythm strip
+rows_only = (
+    left,
+    top,
+    right,
+    1215,
+)  # the three rows of leads, without the rhythm strip
 mine = (
     partial(preprocess.crop_to_grid, box=rows_only),
     partial(preprocess.resize, width=536, height=237),
