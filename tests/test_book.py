@@ -17,7 +17,7 @@ ROOT = publish.ROOT
 SCRIPTS = publish.chapters()
 MODULES = sorted((ROOT / "ecgbook").glob("*.py"))
 ORDER = """
-    data printed audit splits synth draw preprocess ink digitize beats ludb measure models evaluate study figures publish
+    data printed audit splits synth draw preprocess ink digitize beats ludb measure groups models evaluate study figures publish
     cli
 """.split()
 
