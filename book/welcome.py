@@ -91,6 +91,11 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # and other fingerprints by which a model could guess the class without reading the trace. The tools work on any folder
 # of images: `ecgbook audit DIR`.
 #
+# **The signal.** From a page back to twelve leads in millivolts, checked by the laws of physics; from the leads to the
+# measurements that a cardiologist would make; and from these to models whose scores no copy has helped.
+#
+# **Beyond.** The plan for testing all this on another hospital's ECGs, registered before anybody looked.
+#
 # **The package.** Every function used here, as pages that you can read from top to bottom: the modules are written to
 # be read, and the book renders them as they stand.
 #
@@ -101,7 +106,8 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # it draws, folded below it. Every chapter ends with exercises whose solutions are run with the rest of the book.
 #
 # - *You know machine learning but no cardiology:* start with [](paper/data_set.ipynb).
-# - *You read ECGs but do not program:* skip the code; read [](audit/copies.ipynb) and [](audit/lookup.ipynb).
+# - *You read ECGs but do not program:* skip the code; read [](audit/lookup.ipynb) and [](signal/measure.ipynb).
+# - *You want to see a hard problem solved:* [](signal/digitize.ipynb).
 # - *You have image data of your own:* [](audit/copies.ipynb), then run the audit on them.
 # - *You distrust all of this:* good. [](back/testing.ipynb).
 

@@ -17,8 +17,8 @@ ROOT = publish.ROOT
 SCRIPTS = publish.chapters()
 MODULES = sorted((ROOT / "ecgbook").glob("*.py"))
 ORDER = """
-    data printed audit splits synth draw preprocess ink digitize beats ludb measure groups models evaluate study figures publish
-    cli
+    data printed audit splits synth draw preprocess ink digitize beats ludb measure groups models
+    evaluate figures publish study cli
 """.split()
 
 chapter = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.relative_to(ROOT).as_posix())
