@@ -1,5 +1,6 @@
 """The digitiser: known truth on drawn pages, physics on real ones, and no nonsense from anything else."""
 
+import io
 import time
 
 import numpy as np
@@ -258,7 +259,9 @@ def test_carried_signals_are_those_of_the_distinct_pages():
     assert names == data.pages()["file"].tolist()
     assert (data.tables() / "signals.npz").stat().st_size < 8e6
     copy = data.files().query("file != first_copy").iloc[0]
-    assert np.array_equal(digitize.load(copy.file).strip, digitize.load(copy.first_copy).strip, equal_nan=True)
+    assert np.array_equal(
+        digitize.load(copy.file).strip, digitize.load(copy.first_copy).strip, equal_nan=True
+    )
     with pytest.raises(EcgbookError):
         digitize.load("PMI(1234).jpg")
 
@@ -333,3 +336,18 @@ def test_a_form_with_other_words_is_refused(drawn):
             pen.rectangle((x + 4, y0 - 30, x + 60, y0 - 8), fill="white")
     with pytest.raises(EcgbookError, match="names"):
         ink.sheet(page)
+
+
+def test_the_laws_hold_in_the_csv_as_written():
+    """The bars of the book, on what a user gets: text rounded to tenths of a microvolt."""
+    worse, finite = [], []
+    for name in digitize.signals()[::8]:
+        reading = digitize.load(name)
+        table = pd.read_csv(io.StringIO(digitize.csv_text(reading)))
+        leads = table[list(LEADS)].to_numpy(np.float32).T
+        found = digitize.checks(reading._replace(leads=leads, strip=table["rhythm"].to_numpy(np.float32)))
+        worse.append(max(found["einthoven"], found["goldberger"]))
+        finite.append(found["finite"] >= 0.98 or any("gap" in f or "missing" in f for f in reading.flags))
+    assert np.median(worse) <= 0.020
+    assert np.mean(np.array(worse) <= 0.06) >= 0.95
+    assert all(finite)
