@@ -17,18 +17,28 @@
 # ends with 130; a traceback means a fault of ours.
 
 # %%
-"""The ``ecgbook`` command: fetch, verify and list the data set; audit any folder of images."""
+"""The ``ecgbook`` command: get the data sets, digitise pages, audit any folder of images."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import click
+import pandas as pd
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -67,7 +77,7 @@ class _OneSentence(TyperGroup):
 
 app = typer.Typer(
     cls=_OneSentence,
-    help="Tools of the ECG book: the data set, and an audit for any folder of images.",
+    help="Tools of the ECG book: its data sets, a digitiser for pages, an audit for any folder of images.",
     epilog="For teaching and research: no medical device, not for diagnosis.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -75,7 +85,8 @@ app = typer.Typer(
     add_completion=False,
 )
 data_app = typer.Typer(
-    help="Get, verify and list the data set of the book (EICP: 928 ECG pages in four classes).",
+    help="Get and verify the data sets of the book (EICP: 928 ECG pages in four classes; LUDB: 200 ECGs with"
+    " marked waves), and rebuild the tables made from them.",
     no_args_is_help=True,
 )
 app.add_typer(data_app, name="data")
@@ -120,30 +131,35 @@ def _ecgbook(
 
 # %% [markdown]
 # ## `ecgbook data`
-# `fetch` downloads and verifies, `verify` reads every byte again, `status` only looks, `manifest` recomputes
-# the table the package carries from the pages themselves.
+# `fetch` downloads and verifies, `verify` reads every byte again, `status` only looks. The others recompute the
+# tables that the package carries: `manifest` and `signals` from the pages, `measurements` from the signals,
+# `groups` from the median beats.
 
 # %%
-_Dataset = Annotated[Literal["eicp"], typer.Argument(help="The data set.")]
+_Dataset = Annotated[Literal["eicp", "ludb"], typer.Argument(help="The data set.")]
+_Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes that work at once.")]
 
 
 @data_app.command("fetch")
 def fetch(
     dataset: _Dataset,
-    url: Annotated[
-        str, typer.Option(envvar="ECGBOOK_EICP_URL", hidden=True, help="Where the zip is.")
-    ] = data.EICP_ZIP,
+    url: Annotated[str | None, typer.Option(hidden=True, help="Where the zip is.")] = None,
 ) -> None:
-    """Download the data set (about 194 MB), unpack it, verify every file.
+    """Download a data set (EICP about 194 MB, LUDB less than 64), unpack it, verify every file.
 
-    It goes to the folder `eicp` in $ECGBOOK_DATA, or in `data` where that is not set,
-    and takes 615 MB there. What is there already and as published is kept. A download that was cut off cannot
-    be resumed.
+    It goes to the folder `eicp` or `ludb` in $ECGBOOK_DATA, or in `data` where that is not set, and takes 615
+    or 25 MB there. What is there already and as published is kept. A download that was cut off cannot be
+    resumed.
     """
+    fetch_it, published = {
+        "eicp": (data.fetch_eicp, data.EICP_ZIP),
+        "ludb": (data.fetch_ludb, data.LUDB_ZIP),
+    }[dataset]
+    url = url or os.environ.get(f"ECGBOOK_{dataset.upper()}_URL") or published
     with _bars(DownloadColumn()) as progress:
-        report = data.fetch_eicp(url, progress=progress)
+        report = fetch_it(url, progress=progress)
     done = "fetched and verified" if report["fetched"] else "already there, verified"
-    typer.echo(f"eicp: {report['expected']} files {done}, in {report['path']}")
+    typer.echo(f"{dataset}: {report['expected']} files {done}, in {report['path']}")
     _name_files(report, ["extra"])
 
 
@@ -153,16 +169,16 @@ def verify(dataset: _Dataset) -> None:
 
     The exit status is 0 only when every file is as published and there is no other.
     """
+    verify_it = {"eicp": data.verify_eicp, "ludb": data.verify_ludb}[dataset]
     with _bars(DownloadColumn()) as progress:
-        report = data.verify_eicp(progress=progress)
+        report = verify_it(progress=progress)
     _name_files(report, ["missing", "altered", "extra"])
     if report["missing"] or report["altered"] or report["extra"]:
         counts = ", ".join(f"{len(report[state])} {state}" for state in ("missing", "altered", "extra"))
-        advice = (
-            "remove the extra files" if data.is_sound(report) else "mend it with `ecgbook data fetch eicp`"
-        )
+        mend = f"mend it with `ecgbook data fetch {dataset}`"
+        advice = "remove the extra files" if data.is_sound(report) else mend
         raise data.EcgbookError(f"{report['path']}: {counts} of {report['expected']} files; {advice}")
-    typer.echo(f"eicp: all {report['expected']} files as published, in {report['path']}")
+    typer.echo(f"{dataset}: all {report['expected']} files as published, in {report['path']}")
 
 
 def _name_files(report: dict, states: list[str]) -> None:
@@ -171,23 +187,23 @@ def _name_files(report: dict, states: list[str]) -> None:
             typer.echo(f"{state:<7}  {name}")
 
 
+_KEPT = {
+    "tree": "the published folders",
+    "distinct": "the distinct pages only",
+    "zip": "the published zip",
+}
+
+
 @data_app.command("status")
 def status() -> None:
-    """Show what is where, without reading the pages."""
-    found = data.status()
-    kept = {
-        None: "absent (`ecgbook data fetch eicp`)",
-        "tree": "the published folders",
-        "distinct": "the distinct pages only",
-        "zip": "the published zip",
-    }
+    """Show what is where, without reading the files."""
     typer.echo(f"data folder  {data.home().resolve()}")
-    typer.echo(f"eicp         {kept[found['layout']]}")
-    if found["layout"]:
-        typer.echo(f"             {found['path']}")
-        typer.echo(
-            f"             {found['present']} of {found['expected']} files, {found['bytes'] / 1e6:.0f} MB"
-        )
+    for name, found in {"eicp": data.status(), "ludb": data.status_ludb()}.items():
+        typer.echo(f"{name}         {_KEPT.get(found['layout'], f'absent (`ecgbook data fetch {name}`)')}")
+        if found["layout"]:
+            size = f"{found['bytes'] / 1e6:.0f} MB"
+            typer.echo(f"             {found['path']}")
+            typer.echo(f"             {found['present']} of {found['expected']} files, {size}")
     typer.echo(f"manifest     {data.tables() / 'manifest.csv'}")
 
 
@@ -217,6 +233,290 @@ def manifest(
     fields = printed.read_tree(frame, lambda file: data.read_rgb(where[file]))
     data.write_manifest(data.add_printed(frame, fields), output)
     typer.echo(f"{output}: {len(frame)} files, {frame['first_copy'].nunique()} distinct")
+
+
+# %%
+_Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder to write to; by default the package's tables."
+    ),
+]
+
+
+@data_app.command("signals")
+def signals(output: _Folder = None, workers: _Workers = 2) -> None:
+    """Digitise the 491 distinct pages anew: `signals.npz` and `digitize_checks.csv`."""
+    from ecgbook import digitize
+
+    folder = _folder_for(output, ["signals.npz", "digitize_checks.csv"])
+    data.open_page(data.pages()["file"].iloc[0])  # no pages are told before the processes start
+    table = digitize.rebuild(folder, workers)
+    typer.echo(f"{folder}: signals and checks of {len(table)} pages")
+
+
+@data_app.command("measurements")
+def measurements(output: _Folder = None) -> None:
+    """Measure the carried signals anew: `measurements.csv` and `median_beats.npz`; no pages needed."""
+    from ecgbook import measure
+
+    folder = _folder_for(output, ["measurements.csv", "median_beats.npz"])
+    table = measure.rebuild(folder)
+    typer.echo(f"{folder}: {table.shape[1] - 1} measurements of {len(table)} ECGs")
+
+
+@data_app.command("groups")
+def groups(output: _Folder = None) -> None:
+    """Join pages into groups anew: `groups.csv`, from the carried measurements; no pages needed."""
+    from ecgbook import groups as joined
+
+    folder = _folder_for(output, ["groups.csv"])
+    table = joined.rebuild(folder)
+    typer.echo(f"{folder}: {len(table)} pages in {table['group'].nunique()} groups")
+
+
+def _folder_for(output: Path | None, names: Sequence[str]) -> Path:
+    """Make sure that files can be written to a folder, by default that of the tables."""
+    folder = data.tables() if output is None else output
+    data.make_folder(folder)
+    for name in names:
+        data.check_writable(folder / name)
+    return folder
+
+
+# %% [markdown]
+# ## `ecgbook digitize`
+# Pages in, signals out: one CSV a page, named as the page. All that can go wrong with names and places is
+# found before the first page is read: a page that is not there, two pages whose signals would have one name,
+# a folder that cannot be written.
+
+
+# %%
+class _Job(NamedTuple):
+    """A page to digitise: how the user names it, how to open it, and what to write, if anything."""
+
+    name: str
+    open: Callable[[], Image.Image]
+    record: Path | None
+    overlay: Path | None
+
+
+@app.command("digitize")
+def digitize_pages(
+    pages: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PAGE...", help="Images of ECG pages; with --check, none means the 491."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Folder to write to; made if it is not there.")
+    ] = None,
+    form: Annotated[Literal["csv", "wfdb"], typer.Option("--format", help="What to write.")] = "csv",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also draw the reading over each page: DIR/PAGE.overlay.png.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Show the checks that need no annotation.")] = False,
+    workers: _Workers = 2,
+) -> None:
+    """Read the twelve leads and the rhythm strip off pages, in mV.
+
+    Each PAGE gives DIR/PAGE.csv: `t_s`, `I` ... `V6`, `rhythm`, 250 rows a second, empty where a lead was not
+    shown or not read. What is in doubt is flagged, a line a page. A page that cannot be read is named, the rest
+    goes on, and the exit status is 1.
+    """
+    if out is None and (overlay or not check):
+        raise click.UsageError("Nothing to write to: name a folder with --out DIR.")
+    if not pages and not check:
+        raise click.UsageError("No PAGE is given.")
+    jobs = _given(pages) if pages else _published()
+    if out is not None:
+        jobs = _placed(jobs, out, form, overlay)
+    rows = _digitised(jobs, check, workers)
+    _tell(rows)
+    read = [row for row in rows if "error" not in row]
+    if out is not None:
+        typer.echo(
+            f"{out}: {len(read)} of {len(rows)} pages, {sum('said' in row for row in read)} with flags"
+        )
+    if check and read:
+        table = pd.DataFrame(read).drop(columns="said", errors="ignore")
+        typer.echo(_listed(table) if pages else _judged(table))
+    if len(read) < len(rows):
+        raise typer.Exit(1)
+
+
+def _given(pages: Sequence[Path]) -> list[_Job]:
+    for path in pages:
+        if not path.is_file():
+            what = "is a folder; name the images in it" if path.is_dir() else "no such file; name an image"
+            raise data.EcgbookError(f"{path}: {what}")
+    return [_Job(str(path), partial(data.open_image, path), None, None) for path in pages]
+
+
+def _published() -> list[_Job]:
+    names = data.pages()["file"].tolist()
+    data.open_page(names[0])  # no pages are told once, not 491 times
+    return [_Job(name, partial(data.open_page, name), None, None) for name in names]
+
+
+# %% [markdown]
+# A record of WFDB may be named with letters, digits, `_` and `-` only, so `PMI(3).jpg` becomes `PMI_3`.
+
+
+# %%
+def _placed(jobs: Sequence[_Job], out: Path, form: str, overlay: bool) -> list[_Job]:
+    """Give each job the files it is to write, all of them distinct and writable, none of them a page."""
+    placed, files = [], []
+    for job in jobs:
+        stem = Path(job.name).stem
+        record = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_") or "page"
+        wanted = [f"{stem}.csv"] if form == "csv" else [f"{record}.hea", f"{record}.dat"]
+        drawn = [f"{stem}.overlay.png"] if overlay else []
+        placed.append(job._replace(record=out / wanted[0], overlay=out / drawn[0] if drawn else None))
+        files += wanted + drawn
+    twice = [name for name, count in Counter(files).items() if count > 1]
+    if twice:
+        raise data.EcgbookError(f"{out / twice[0]}: two pages would be written to it; digitise them apart")
+    pages = {Path(job.name).resolve() for job in jobs}
+    for name in files:
+        if (out / name).resolve() in pages:
+            raise data.EcgbookError(f"{out / name}: is one of the pages; write to another folder")
+    data.make_folder(out)
+    for name in files:
+        data.check_writable(out / name)
+    return placed
+
+
+# %% [markdown]
+# ### One page
+# A worker reads a page, writes what was asked for, and sends back a row: the flags in words, the checks if
+# they were asked for, or the sentence that says why the page cannot be read. A file that cannot be *written*
+# ends the run, for the next will fare no better.
+
+
+# %%
+def _digitise(job: _Job, check: bool) -> dict:
+    from ecgbook import digitize, printed
+
+    try:
+        page = job.open()
+        reading = digitize.read(page, job.name)
+    except data.EcgbookError as error:
+        return {"file": job.name, "error": str(error)}
+    if job.record:
+        write = digitize.write_csv if job.record.suffix == ".csv" else digitize.write_wfdb
+        write(reading, job.record)
+    if job.overlay:
+        with data.writing(job.overlay) as part:
+            digitize.overlay(page, reading, job.name).save(part)
+    row = {"file": job.name, "rhythm": reading.rhythm}
+    if check:
+        row |= digitize.checks(reading) | {"printed_rate": printed.read(page).heart_rate}
+    said = ", ".join(
+        f"{name} {words}"
+        for name, words in zip((*digitize.LEADS, "rhythm"), reading.flags, strict=True)
+        if words
+    )
+    return row | ({"said": said} if said else {})
+
+
+# %% [markdown]
+# ### Many pages
+# A page is a job for one core, so processes share the pages. They are started afresh rather than copied, with
+# one thread of linear algebra each, and do not hear Ctrl-C: the command does, lets each finish the page in hand,
+# and ends.
+
+
+# %%
+def _digitised(jobs: Sequence[_Job], check: bool, workers: int) -> list[dict]:
+    """Digitise pages; rows in the order of the jobs."""
+    task, rows = partial(_digitise, check=check), []
+    results = _in_processes(task, jobs, workers) if min(workers, len(jobs)) > 1 else map(task, jobs)
+    with _bars(MofNCompleteColumn()) as progress:
+        for row in results:
+            rows.append(row)
+            progress("digitise", len(rows), len(jobs))
+    return rows
+
+
+def _tell(rows: Sequence[dict]) -> None:
+    """Name the pages that could not be read, and those with flags; after the bar, which takes lines for its own."""
+    for row in rows:
+        if "error" in row:
+            typer.echo(f"error: {row['error']}", err=True)
+        elif "said" in row:
+            typer.echo(f"{row['file']}: {row['said']}")
+
+
+def _in_processes(task: Callable[[_Job], dict], jobs: Sequence[_Job], workers: int) -> Iterator[dict]:
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"))
+    try:
+        for future in _submitted(pool, task, jobs):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise data.EcgbookError(
+            "a process was killed, perhaps for lack of memory; run it again with --workers 1"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, task: Callable[[_Job], dict], jobs: Sequence[_Job]
+) -> list[Future[dict]]:
+    """Submit all jobs, which starts the processes; they inherit the settings that hold meanwhile."""
+    threads = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return [pool.submit(task, job) for job in jobs]
+    finally:
+        signal.signal(signal.SIGINT, heard)
+        if threads is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = threads
+
+
+# %% [markdown]
+# ### The checks
+# For pages of one's own, a row a page; for the data set, what the whole must come up to. Einthoven's and
+# Goldberger's laws are judged together, by the larger of the two residuals of a page.
+
+
+# %%
+def _listed(table: pd.DataFrame) -> str:
+    """Show the checks page by page: residuals in mV, pulse in mm, rates in beats a minute."""
+    decimals = {"einthoven": 4, "goldberger": 4, "strip": 4, "pulse": 2, "finite": 3, "heart_rate": 0}
+    names = table["file"].map(lambda name: Path(name).name)
+    rates = pd.array(table["printed_rate"], "Int64").astype("str")
+    table = table.assign(file=names, printed_rate=rates)
+    shown = {name: f"{{:.{places}f}}".format for name, places in decimals.items()}
+    return table.to_string(index=False, formatters=shown, na_rep="-").replace("<NA>", "   -")
+
+
+def _judged(table: pd.DataFrame) -> str:
+    """Hold the checks of the data set against the bars they must reach."""
+    worst = table[["einthoven", "goldberger"]].max(axis=1, skipna=False)
+    known = table.dropna(subset=["printed_rate"])
+    near = ((known["heart_rate"] - known["printed_rate"].astype(float)).abs() <= 3).mean()
+    median, share = worst.median(), (worst <= 0.06).mean()
+    lines = [
+        f"{len(table)} pages",
+        f"Einthoven    median {table['einthoven'].median():.4f} mV, largest {table['einthoven'].max():.4f} mV",
+        f"Goldberger   median {table['goldberger'].median():.4f} mV, largest {table['goldberger'].max():.4f} mV",
+        f"both laws    median {median:.4f} mV{_bar(median <= 0.020, 'at most 0.020 mV')}",
+        f"             {share:.1%} of pages within 0.06 mV{_bar(share >= 0.95, 'at least 95 %')}",
+        f"strip        median {table['strip'].median():.4f} mV, largest {table['strip'].max():.4f} mV",
+        f"pulse        {table['pulse'].min():.2f} to {table['pulse'].max():.2f} mm",
+        f"finite       at least {table['finite'].min():.1%} of every trace",
+        f"heart rate   {near:.1%} of {len(known)} pages within 3 bpm of print{_bar(near >= 0.96, 'at least 96 %')}",
+        f"flags        {(table['flags'] > 0).sum()} pages, {table['flags'].sum()} of {13 * len(table)} traces",
+    ]
+    return "\n".join(lines)
+
+
+def _bar(met: bool, bar: str) -> str:
+    return f" (bar: {bar}; {'met' if met else 'missed'})"
 
 
 # %% [markdown]

@@ -2,20 +2,25 @@
 
 import json
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from rich.table import Table
 from typer.testing import CliRunner
 
 import ecgbook
-from ecgbook import cli, data
+from ecgbook import cli, data, digitize, draw, groups, measure, synth
 
 
 def run(*arguments: str, **keywords):
@@ -62,14 +67,19 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "command", ["", "data", "data fetch", "data verify", "data status", "data manifest", "audit"]
+    "command",
+    ["", "audit", "digitize", "data"]
+    + [
+        f"data {name}"
+        for name in ("fetch", "verify", "status", "manifest", "signals", "measurements", "groups")
+    ],
 )
 def test_every_command_has_help(command):
     ended = run(*command.split(), "--help")
     assert ended.exit_code == 0 and "Usage" in ended.stdout and ecgbook.__name__ not in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["nothing", "data fetch", "data fetch ludb", "audit", "audit a --jsn b"])
+@pytest.mark.parametrize("command", ["nothing", "data fetch", "data fetch mitdb", "audit", "audit a --jsn b"])
 def test_a_command_that_does_not_exist_ends_with_2(command):
     ended = run(*command.split())
     assert ended.exit_code == 2 and ended.stdout == "" and "Usage" in ended.stderr
@@ -224,6 +234,236 @@ def test_the_carried_manifest_is_rebuilt_byte_for_byte(eicp, tmp_path):
     assert (tmp_path / "manifest.csv").read_bytes() == (data.tables() / "manifest.csv").read_bytes()
 
 
+# ----- the tables made from pages and signals
+
+
+def test_signals_are_rebuilt_into_a_folder(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(data, "open_page", lambda name: None)
+    monkeypatch.setattr(
+        digitize, "rebuild", lambda *given: asked.append(given) or pd.DataFrame({"file": ["a", "b"]})
+    )
+    ended = run("data", "signals", "-o", str(tmp_path / "new"), "--workers", "3")
+    assert ended.exit_code == 0 and asked == [(tmp_path / "new", 3)] and (tmp_path / "new").is_dir()
+
+
+def test_signals_need_the_pages(monkeypatch, tmp_path):
+    monkeypatch.setenv("ECGBOOK_DATA", str(tmp_path / "none"))
+    ended = run("data", "signals", "-o", str(tmp_path))
+    assert (
+        ended.exit_code == 2 and "`ecgbook data fetch eicp`" in ended.stderr and not list(tmp_path.iterdir())
+    )
+
+
+def test_measurements_are_rebuilt_from_the_carried_signals(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "pages", lambda: data.files().iloc[:2])
+    ended = run("data", "measurements", "-o", str(tmp_path))
+    carried = measure.measurements().iloc[:2]
+    assert ended.stdout == f"{tmp_path}: {len(measure.COLUMNS)} measurements of 2 ECGs\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["measurements.csv", "median_beats.npz"]
+    written = pd.read_csv(tmp_path / "measurements.csv")
+    assert written["file"].tolist() == carried["file"].tolist() and list(written) == list(carried)
+
+
+def test_groups_are_rebuilt_into_a_folder(monkeypatch, tmp_path):
+    table = pd.DataFrame({"file": ["a", "b", "c"], "group": [1, 2, 1]})
+    monkeypatch.setattr(groups, "rebuild", lambda folder: table)
+    assert run("data", "groups", "-o", str(tmp_path)).stdout == f"{tmp_path}: 3 pages in 2 groups\n"
+
+
+@pytest.mark.parametrize("command", ["signals", "measurements", "groups"])
+def test_tables_that_cannot_be_written_are_told_beforehand(tmp_path, command):
+    (tmp_path / "file").write_text("no folder")
+    ended = run("data", command, "-o", str(tmp_path / "file" / "below"))
+    assert ended.exit_code == 2 and "cannot be written" in ended.stderr and ended.stderr.count("\n") == 1
+
+
+# ----- digitising
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Image.Image, tuple]:
+    return draw.draw_page(synth.record("Normal", 5))
+
+
+@pytest.fixture
+def page(drawn, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pages") / "PMI(3).jpg"
+    drawn[0].save(path, quality=90)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "deep" / "out"
+
+
+def broken(folder: Path, page: Path) -> dict[str, Path]:
+    """Files that are no page, by the words that should be said of them."""
+    content = {
+        "is an empty file": b"",
+        "is no image": b"some text",
+        "is a broken or truncated image": page.read_bytes()[: page.stat().st_size // 2],
+        "has more than 89 million pixels": b"P5 30000 30000 255\n",
+    }
+    paths = {words: folder / f"{number}.jpg" for number, words in enumerate(content)}
+    for words, path in paths.items():
+        path.write_bytes(content[words])
+    paths["is not found"] = folder / "white.png"
+    Image.new("RGB", (2213, 1572), "white").save(paths["is not found"])
+    return paths
+
+
+def test_a_page_becomes_a_csv_and_nothing_else(page, drawn, out):
+    ended = run("digitize", str(page), "--out", str(out))
+    assert (ended.exit_code, ended.stderr) == (0, "") and [path.name for path in out.iterdir()] == [
+        "PMI(3).csv"
+    ]
+    assert ended.stdout.splitlines()[-1].startswith(f"{out}: 1 of 1 pages, ")
+    table = pd.read_csv(out / "PMI(3).csv")
+    assert list(table) == ["t_s", *synth.LEADS, "rhythm"] and len(table) == 2500
+    assert table["t_s"].diff().dropna().round(3).eq(0.004).all() and table["V6"].first_valid_index() >= 1875
+    known = table["rhythm"].notna()
+    truth = drawn[1][-1]
+    at = np.interp(table["t_s"], np.arange(len(truth.samples)) / (len(truth.samples) / 10), truth.samples)
+    assert known.mean() > 0.95 and np.sqrt(np.mean((table["rhythm"] - at)[known] ** 2)) < 0.03
+
+
+def test_pages_are_shared_between_processes(page, out):
+    pages = [page, *(shutil.copyfile(page, page.with_name(f"ä {n}.jpg")) for n in range(3))]
+    pages[2].write_bytes(b"text")
+    ended = run("digitize", *map(str, pages), "--out", str(out), "--workers", "2")
+    assert ended.exit_code == 1 and ended.stdout.splitlines()[-1].startswith(f"{out}: 3 of 4 pages")
+    assert ended.stderr.startswith(f"error: {pages[2]}: is no image") and ended.stderr.count("\n") == 1
+    assert {path.name for path in out.iterdir()} == {"PMI(3).csv", "ä 0.csv", "ä 2.csv"}
+    assert len({path.read_bytes() for path in out.iterdir()}) == 1
+
+
+def test_wfdb_and_overlay(page, drawn, out):
+    ended = run("digitize", str(page), "--out", str(out), "--format", "wfdb", "--overlay")
+    assert ended.exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"PMI_3.hea", "PMI_3.dat", "PMI(3).overlay.png"}
+    assert (out / "PMI_3.hea").read_text().startswith("PMI_3 13 250 2500\n")
+    with Image.open(out / "PMI(3).overlay.png") as image:
+        assert image.size == drawn[0].size
+
+
+def test_flags_are_told_a_line_a_page_and_do_no_harm(page, monkeypatch, out):
+    reading = digitize.read(data.open_image(page))._replace(flags=("", "gap overlap", *[""] * 10, "gap"))
+    monkeypatch.setattr(digitize, "read", lambda image, name: reading)
+    ended = run("digitize", str(page), "--out", str(out))
+    assert ended.exit_code == 0
+    assert ended.stdout == f"{page}: II gap overlap, rhythm gap\n{out}: 1 of 1 pages, 1 with flags\n"
+
+
+def test_unreadable_pages_are_named_and_the_rest_goes_on(page, tmp_path, out):
+    wrong = broken(tmp_path, page)
+    pages = [*wrong.values(), page]
+    ended = run("digitize", *map(str, pages), "--out", str(out), "--workers", "1")
+    assert ended.exit_code == 1 and [path.name for path in out.iterdir()] == ["PMI(3).csv"]
+    lines = ended.stderr.splitlines()
+    assert len(lines) == len(wrong)
+    for line, (words, path) in zip(lines, wrong.items(), strict=True):
+        assert line.startswith(f"error: {path}: ") and words in line
+    assert f"{out}: 1 of {len(pages)} pages" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "kind", ["missing", "folder", "twice", "same name", "overlay", "file", "wfdb", "page"]
+)
+def test_bad_places_end_with_2_before_the_work(page, monkeypatch, tmp_path, kind):
+    monkeypatch.setattr(digitize, "read", None)  # to call it would fail
+    out = tmp_path / "out"
+    given = {
+        "missing": ([page, tmp_path / "none.jpg"], "no such file"),
+        "folder": ([tmp_path], "is a folder"),
+        "twice": ([page, page], "two pages would be written"),
+        "same name": ([page, shutil.copyfile(page, tmp_path / "PMI(3).png")], "two pages would be written"),
+        "wfdb": ([page, shutil.copyfile(page, tmp_path / "PMI_3_.jpg")], "two pages would be written"),
+        "overlay": ([page, shutil.copyfile(page, tmp_path / "PMI(3).overlay.png")], "is one of the pages"),
+        "page": ([shutil.copyfile(page, tmp_path / "a.csv")], "is one of the pages"),
+        "file": ([page], "cannot be written"),
+    }
+    pages, words = given[kind]
+    if kind == "file":
+        out.write_text("a file where the folder should be")
+    if kind in ("overlay", "page"):
+        out = tmp_path
+    before = sorted(tmp_path.iterdir())
+    options = {"wfdb": ["--format", "wfdb"], "overlay": ["--overlay"]}.get(kind, [])
+    ended = run("digitize", *map(str, pages), "--out", str(out), *options)
+    assert ended.exit_code == 2 and words in ended.stderr and ended.stderr.count("\n") == 1
+    assert ended.stdout == "" and sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_ends_the_run(page, monkeypatch, out):
+    def full(reading, path):
+        raise data.EcgbookError(f"{path}: cannot be written (no space left on device); make room")
+
+    monkeypatch.setattr(digitize, "write_csv", full)
+    ended = run("digitize", str(page), "--out", str(out))
+    assert ended.exit_code == 2 and "no space left" in ended.stderr and list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["x.jpg"], [], ["--overlay", "--check", "x.jpg"], ["--out", "d"]])
+def test_digitising_nothing_or_to_nowhere(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = run("digitize", *arguments)
+    assert ended.exit_code == 2 and "Usage" in ended.stderr and not list(tmp_path.iterdir())
+
+
+def test_checks_of_given_pages_need_no_folder(page, tmp_path):
+    ended = run("digitize", "--check", str(page))
+    assert ended.exit_code == 0 and ended.stderr == ""
+    head, row = (line.split() for line in ended.stdout.splitlines()[-2:])
+    assert head[:4] == ["file", "rhythm", "einthoven", "goldberger"] and len(head) == len(row) == 10
+    found = dict(zip(head, row, strict=True))
+    expected = digitize.checks(digitize.read(data.open_image(page)))
+    assert found["file"] == "PMI(3).jpg" and float(found["einthoven"]) == round(expected["einthoven"], 4)
+    assert float(found["heart_rate"]) == round(expected["heart_rate"]) and found["printed_rate"] == "-"
+
+
+def test_check_without_pages_judges_the_data_set(page, monkeypatch):
+    jobs = [cli._Job(f"{n}.jpg", partial(data.open_image, page), None, None) for n in range(3)]
+    monkeypatch.setattr(cli, "_published", lambda: jobs)
+    table = pd.read_csv(data.tables() / "digitize_checks.csv").iloc[:3]
+    rows = iter(table.drop(columns="file").to_dict("records"))
+    monkeypatch.setattr(cli, "_digitise", lambda job, check: {"file": job.name, **next(rows)})
+    ended = run("digitize", "--check", "--workers", "1")
+    assert ended.exit_code == 0 and "3 pages\n" in ended.stdout and "missed" not in ended.stdout
+    assert "(bar: at most 0.020 mV; met)" in ended.stdout and "of 3 pages within 3 bpm" in ended.stdout
+
+
+def test_a_missed_bar_is_called_missed():
+    table = pd.read_csv(data.tables() / "digitize_checks.csv")
+    table["goldberger"] += 0.07
+    table["heart_rate"] += 10
+    shown = cli._judged(table)
+    assert "0.0% of pages within 0.06 mV (bar: at least 95 %; missed)" in shown and shown.count("missed") == 3
+    table.loc[0, "einthoven"] = np.nan  # a law that cannot be checked is not a law kept
+    assert "100.0%" not in cli._judged(table)
+
+
+def test_check_without_the_data_set(monkeypatch, tmp_path):
+    monkeypatch.setenv("ECGBOOK_DATA", str(tmp_path))
+    ended = run("digitize", "--check")
+    assert ended.exit_code == 2 and ended.stderr.count("\n") == 1 and "fetch eicp" in ended.stderr
+
+
+def test_real_pages_from_the_command(eicp, tmp_path):
+    layout, base = data.locate(eicp) or (None, eicp)
+    if layout not in ("tree", "distinct"):
+        pytest.skip(f"{eicp} holds no folders of pages")
+    name = "PMI(12).jpg"
+    path = next(base.rglob(name))
+    ended = run("digitize", str(path), "--check", "--out", str(tmp_path))
+    row = ended.stdout.splitlines()[-1].split()
+    printed = data.files().set_index("file").loc[name, "heart_rate"]
+    assert ended.exit_code == 0 and row[0] == name and row[-1] == str(printed)
+    written = pd.read_csv(tmp_path / "PMI(12).csv")["rhythm"].to_numpy()
+    assert np.allclose(written, digitize.load(name).strip, atol=6e-4, equal_nan=True)
+
+
 # ----- as a process of its own
 
 
@@ -247,9 +487,6 @@ def test_the_entry_point_shows_no_traceback(tmp_path):
 
 
 def test_ctrl_c_during_a_download_leaves_nothing(tmp_path):
-    import signal
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
         process = start(
             "from ecgbook.cli import main; main()",
@@ -266,3 +503,20 @@ def test_ctrl_c_during_a_download_leaves_nothing(tmp_path):
             out, error = process.communicate(timeout=60)
     assert process.returncode == 130 and error == "interrupted; nothing half-written is left\n" and out == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_digitising_leaves_whole_files_only(page, tmp_path):
+    pages = [tmp_path / f"page {number}.jpg" for number in range(40)]
+    for copy in pages:
+        shutil.copyfile(page, copy)
+    out = tmp_path / "out"
+    process = start("from ecgbook.cli import main; main()", "digitize", *map(str, pages), "--out", str(out))
+    deadline = time.monotonic() + 60
+    while not list(out.glob("page *.csv")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130 and error == "interrupted; nothing half-written is left\n"
+    left = list(out.iterdir())
+    assert 0 < len(left) < 40 and all(path.suffix == ".csv" for path in left)
+    assert {len(path.read_text().splitlines()) for path in left} == {2501}

@@ -1,6 +1,7 @@
 """The data set: listed, located, opened, verified, fetched; every way in which a download can go wrong."""
 
 import errno
+import hashlib
 import io
 import shutil
 import socket
@@ -167,8 +168,10 @@ def test_copies_share_what_is_printed():
     distinct = frame[["first_copy", *data.PRINTED]].drop_duplicates()
     assert len(distinct) == 491
     assert set(frame["sex"]) <= {"Male", "Female", ""} and set(frame["batch"]) <= {"2019", "2020a", "2020b"}
-    first_seen = frame["group"].drop_duplicates().tolist()
+    first_seen = frame["exam"].drop_duplicates().tolist()
     assert first_seen == list(range(1, len(first_seen) + 1))
+    assert frame.groupby("exam")["group"].nunique().eq(1).all()
+    assert frame.groupby("group")["exam"].min().eq(frame.groupby("group")["group"].first()).all()
 
 
 def test_files_gives_a_copy_of_its_own():
@@ -657,6 +660,189 @@ def test_damaged_archives_end_in_one_sentence_or_sound_pages(tmp_path_factory, m
     else:
         assert data.is_sound(data.verify_eicp(folder / "eicp", manifest))
     assert {path.name for path in folder.iterdir()} <= {"a.zip", "eicp"}
+
+
+# ----- LUDB: the same, by its own list
+
+LUDB_TOP = "a-database-1.0.1/"
+LUDB = {
+    "data/1.hea": b"1 12 500 5000\n",
+    "data/1.dat": bytes(range(256)),
+    "data/1.i": b"\x01\x02",
+    "README": b"read me\n",
+    "ludb.csv": b"not read here\n",
+}
+
+
+def listed(files: dict[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(content).hexdigest()} {place}\n" for place, content in files.items()]
+    return "".join(lines).encode()
+
+
+LIST = listed(LUDB)
+
+
+def ludb(**changed: bytes | None) -> dict[str, bytes]:
+    """Give the entries of LUDB's zip; a keyword replaces a file, or takes it away."""
+    entries = LUDB | {data.LUDB_LIST: LIST} | {name.replace("__", "/"): new for name, new in changed.items()}
+    return {LUDB_TOP + place: content for place, content in entries.items() if content is not None}
+
+
+@pytest.fixture
+def tiny(monkeypatch, small) -> str:
+    """Make a tiny LUDB the published one; give the hash of its list."""
+    sha256 = hashlib.sha256(LIST).hexdigest()
+    for function in (data.fetch_ludb, data.verify_ludb, data.status_ludb, data.unpack_ludb):
+        defaults = tuple(sha256 if value == data.LUDB_SHA256 else value for value in function.__defaults__)
+        monkeypatch.setattr(function, "__defaults__", defaults)
+    monkeypatch.setattr(data, "_LUDB_FILES", len(LUDB) + 1)
+    return sha256
+
+
+def tree_of(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
+
+
+def test_ludb_is_fetched_as_its_list_says(small, serve, tiny):
+    seen = []
+    extra = {f"{LUDB_TOP}index.html": b"<html>", f"{LUDB_TOP}data/": b""}
+    report = data.fetch_ludb(serve(zipped(ludb() | extra)), progress=lambda *step: seen.append(step))
+    assert report["fetched"] and data.is_sound(report) and report["expected"] == len(LUDB) + 1
+    assert tree_of(small) == {
+        f"ludb/{place}": content for place, content in (LUDB | {data.LUDB_LIST: LIST}).items()
+    }
+    assert {stage for stage, _, _ in seen} == {"download", "unpack", "verify"}
+    assert all(done <= total for _, done, total in seen) and seen[-1][1] == seen[-1][2]
+    assert data.fetch_ludb("http://127.0.0.1:9/")["fetched"] is False
+    found = data.status_ludb()
+    assert found["present"] == found["expected"] == 6 and found["bytes"] == sum(
+        map(len, tree_of(small).values())
+    )
+
+
+def test_the_commands_know_ludb(small, serve, tiny):
+    def run(*words):
+        ended = CliRunner().invoke(cli.app, ["data", *words])
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    root = small / "ludb"
+    assert "ludb         absent (`ecgbook data fetch ludb`)" in run("status")[1]
+    code, out, error = run("verify", "ludb")
+    assert (
+        code == 2 and out == "" and error.endswith("is not here; get LUDB with `ecgbook data fetch ludb`\n")
+    )
+    done = f"ludb: 6 files fetched and verified, in {root}\n"
+    assert run("fetch", "ludb", "--url", serve(zipped(ludb()))) == (0, done, "")
+    assert run("verify", "ludb") == (0, f"ludb: all 6 files as published, in {root}\n", "")
+    assert "6 of 6 files, 0 MB" in run("status")[1]
+    (root / "data" / "1.i").write_bytes(b"\x01\x03")
+    (root / "README").unlink()
+    (root / "more.txt").write_text("mine")
+    code, out, error = run("verify", "ludb")
+    assert code == 2 and out == "missing  README\naltered  1.i\nextra    more.txt\n"
+    assert "1 missing, 1 altered, 1 extra of 6 files; mend it with `ecgbook data fetch ludb`" in error
+    assert run("fetch", "ludb", "--url", serve(zipped(ludb())))[1] == done + "extra    more.txt\n"
+
+
+LUDB_WRONG = {
+    "a file missing": (zipped(ludb(README=None)), r"1 missing \(README\)"),
+    "a file altered": (zipped(ludb(**{"data__1.dat": bytes(256)})), r"1 altered \(1\.dat\)"),
+    "no list": (zipped(ludb(**{data.LUDB_LIST: None})), r"1 missing \(SHA256SUMS\.txt\)"),
+    "another list": (
+        zipped(ludb(README=b"evil", **{data.LUDB_LIST: listed(LUDB | {"README": b"evil"})})),
+        r"1 altered \(SHA256SUMS\.txt\)",
+    ),
+    "a list that grows": (zipped(ludb(**{data.LUDB_LIST: bytes(2 << 20)})), "would unpack to 2097152 bytes"),
+    "a file that grows": (zipped(ludb(README=bytes(2 << 20))), "would unpack to 2097152 bytes"),
+    "a bomb beside the files": (zipped(ludb(bomb=bytes(129 << 20))), "would unpack to 135"),
+    "climbs": (zipped(ludb() | {"../evil": b""}), "climbs out"),
+    "a symbolic link": (zipped(ludb() | {link("evil"): "/etc"}), "is a link or a device"),
+    "far too many entries": (zipped(ludb() | {f"{n}": b"" for n in range(200)}), "holds 206 entries"),
+    "no zip": (b"<html>", "is no zip, or a broken one"),
+}
+
+
+@pytest.mark.parametrize("case", LUDB_WRONG)
+def test_a_wrong_ludb_is_refused_and_leaves_nothing(small, serve, tiny, case):
+    body, match = LUDB_WRONG[case]
+    with pytest.raises(data.EcgbookError, match=match) as caught:
+        data.fetch_ludb(serve(body))
+    assert ".ludb-" not in str(caught.value) and "\n" not in str(caught.value)
+    assert list(small.parent.rglob("*")) == []
+
+
+def test_no_network_for_ludb(small, tiny, serve):
+    with pytest.raises(data.EcgbookError, match=r"404 .*physionet.*ludb"):
+        data.fetch_ludb(serve(b"no", status=404))
+    assert list(small.parent.rglob("*")) == []
+
+
+def test_another_list_is_not_believed(small, tiny):
+    (small / "ludb").mkdir(parents=True)
+    (small / "ludb" / data.LUDB_LIST).write_bytes(b"")
+    with pytest.raises(data.EcgbookError, match="is not the published list"):
+        data.verify_ludb()
+    assert data.status_ludb()["layout"] is None
+
+
+def test_the_real_ludb(eicp):
+    root = eicp.parent / "ludb"
+    if not root.is_dir():
+        pytest.skip(f"{root} is absent")
+    report = data.verify_ludb(root)
+    assert report["expected"] == data._LUDB_FILES and not report["missing"] and not report["extra"]
+    # a copy that went through a version control system may have other line ends in its texts
+    assert set(report["altered"]) <= {"ANNOTATORS", "LICENSE.txt", "README"}
+    sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
+    assert max(sizes) < data._LUDB_FILE_BYTES / 4 and sum(sizes) < data._LUDB_BYTES / 2
+
+
+# ----- images from anywhere
+
+
+def test_images_are_opened_as_they_are_meant_to_be_seen(tmp_path):
+    picture = Image.new("RGB", (6, 4), "white")
+    picture.putpixel((0, 0), (255, 0, 0))
+    turned = picture.rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned.save(tmp_path / "turned.png", exif=exif)
+    clear = picture.convert("RGBA")
+    clear.putpixel((5, 3), (0, 0, 0, 0))
+    clear.save(tmp_path / "clear.png")
+    picture.convert("CMYK").save(tmp_path / "cmyk.tif")
+    for name in ("turned.png", "clear.png", "cmyk.tif"):
+        image = data.open_image(tmp_path / name)
+        assert image.mode == "RGB" and np.array_equal(image, picture)
+
+
+def test_images_that_cannot_be_opened(tmp_path, monkeypatch):
+    cases = {
+        "empty": b"",
+        "text": b"text",
+        "half": page(1)[:300],
+        "bomb": b"P5 99999 99999 255\n",
+        "eps": b"%!PS-Adobe",
+    }
+    words = {"empty": "an empty file", "half": "truncated", "bomb": "million pixels"}
+    for name, content in cases.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(data.EcgbookError, match=words.get(name, "is no image")) as caught:
+            data.open_image(tmp_path / name)
+        one_sentence(caught.value)
+    with pytest.raises(data.EcgbookError, match="cannot be read"):
+        data.open_image(tmp_path / "absent")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    data.make_folder(tmp_path / "a" / "b")
+    data.make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("")
+    for place in ("file", "file/below"):
+        with pytest.raises(data.EcgbookError, match="cannot be written"):
+            data.make_folder(tmp_path / place)
 
 
 # ----- the real pages
