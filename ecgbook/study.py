@@ -33,6 +33,7 @@ import shutil
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,6 +132,7 @@ def _batches(frame: pd.DataFrame) -> list[splits.Split]:
     return dealt
 
 
+@lru_cache(maxsize=8)
 def deal(study: Study) -> dict[tuple[int, int], splits.Split]:
     """Deal the rows of a study.
 
