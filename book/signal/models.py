@@ -95,6 +95,10 @@ print(headline["chosen"])
 print("\nLimits:", headline["limits"])
 
 # %% [markdown]
+# One more thing belongs to the record. While the settings were being chosen, the tables of measurements were rebuilt twice and
+# near-identical pages were joined into groups; most settings date from the earlier state. No outer test part had been scored
+# in either.
+#
 # The pipeline itself is a pool of four models: a {term}`support vector machine` and a logistic regression that see median beats
 # (reduced by {term}`principal component analysis`) and measurements, and two kinds of trees that see measurements and
 # their summaries. It averages the logarithms of their probabilities, and leans a little towards the rare classes; the
