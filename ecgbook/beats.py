@@ -79,7 +79,9 @@ def gaussian_derivative(leads: np.ndarray, fs: float, sigma: float, order: int =
         for start, stop in _stretches(known):
             if stop - start >= 6 * width:
                 piece = leads[row, start:stop] - leads[row, start]  # the cut-off kernel of order 2 has a sum
-                out[row, start:stop] = gaussian_filter1d(piece, width, order=order, mode="nearest") * fs**order
+                out[row, start:stop] = (
+                    gaussian_filter1d(piece, width, order=order, mode="nearest") * fs**order
+                )
     return out
 
 
@@ -136,7 +138,9 @@ def _humps(curve: np.ndarray, fs: float) -> np.ndarray:
     peaks = peaks - 1
     if not peaks.size:
         return peaks
-    usual = np.median(np.sort(curve[peaks])[-max(3, round(curve.size / fs / 2)) :])  # at least one beat in 2 s
+    usual = np.median(
+        np.sort(curve[peaks])[-max(3, round(curve.size / fs / 2)) :]
+    )  # at least one beat in 2 s
     sure = peaks[curve[peaks] > 0.6 * usual]
     rr = np.median(np.diff(sure)) / fs if sure.size > 1 else 1.0
     t_wave = _T_WAVE * np.sqrt(min(rr, 1.0)) * fs
@@ -151,7 +155,9 @@ def _humps(curve: np.ndarray, fs: float) -> np.ndarray:
     return _with_missed(np.array(beats, int), curve, peaks, 0.15 * usual, t_wave)
 
 
-def _with_missed(beats: np.ndarray, curve: np.ndarray, peaks: np.ndarray, least: float, t_wave: float) -> np.ndarray:
+def _with_missed(
+    beats: np.ndarray, curve: np.ndarray, peaks: np.ndarray, least: float, t_wave: float
+) -> np.ndarray:
     """Add the highest hump above ``least`` in each long gap between beats, clear of the T wave and of the next beat."""
     gaps = np.diff(beats)
     if not gaps.size:
@@ -539,7 +545,9 @@ def _steepest(slope: np.ndarray, start: int, stop: int) -> int:
     return max(start, 0) + int(np.nanargmax(piece))
 
 
-def _last_limb(together: np.ndarray, mark: int, start: int, stop: int, rr: float, fs: float) -> tuple[int, int]:
+def _last_limb(
+    together: np.ndarray, mark: int, start: int, stop: int, rr: float, fs: float
+) -> tuple[int, int]:
     """Top of the T wave and steepest place of its last limb, in all leads together; (-1, -1) where there is none."""
     root = np.sqrt(min(rr, 1.2))
     time = (np.arange(start, stop) - mark) / fs
@@ -574,7 +582,9 @@ def _t_of_lead(slope: np.ndarray, start: int, top: int, fall: int, fs: float) ->
     return np.array([onset, _walk(falling, limb, 1, shares[1])]), float(falling[limb])
 
 
-def _t_wave(beat: np.ndarray, mark: int, qrs_end: float, rr: float, fs: float) -> tuple[np.ndarray, np.ndarray]:
+def _t_wave(
+    beat: np.ndarray, mark: int, qrs_end: float, rr: float, fs: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Boundaries of the T wave in each lead (k, 2) and in all together (2,), in samples."""
     slopes = gaussian_derivative(beat, fs, _EDGES["T"].sigma)
     start = round(qrs_end + 0.03 * fs)
@@ -586,7 +596,9 @@ def _t_wave(beat: np.ndarray, mark: int, qrs_end: float, rr: float, fs: float) -
     found = [_t_of_lead(slope, start, top, fall, fs) for slope in slopes]
     late = np.array(_EDGES["T"].late) * fs
     leads = _blend(np.array([edges for edges, _ in found]) - late, np.array([steep for _, steep in found]))
-    merged = np.isnan(leads[:, 0]) & np.isfinite(leads[:, 1])  # ST runs into T in every lead: T starts with it
+    merged = np.isnan(leads[:, 0]) & np.isfinite(
+        leads[:, 1]
+    )  # ST runs into T in every lead: T starts with it
     leads[merged, 0] = start
     return leads, _median(leads)
 
@@ -607,7 +619,9 @@ def _p_top(beat: np.ndarray, mark: int, start: int, stop: int, fs: float) -> int
     return start + int(peaks[np.argmax(usual[peaks])]) if peaks.size else -1
 
 
-def _p_wave(beat: np.ndarray, mark: int, qrs_start: float, rr: float, fs: float) -> tuple[np.ndarray, np.ndarray, int]:
+def _p_wave(
+    beat: np.ndarray, mark: int, qrs_start: float, rr: float, fs: float
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Boundaries of the P wave in each lead (k, 2) and in all together (2,), and its top, in samples."""
     none = np.full((len(beat), 2), np.nan), np.full(2, np.nan), -1
     start = max(mark - round(min(0.34, max(rr - 0.36 * np.sqrt(rr), 0.12)) * fs), 0)
@@ -715,8 +729,14 @@ def p_repeats(leads: np.ndarray, marks: np.ndarray, waves: Waves, fs: float) -> 
     stop = round(min(offset + 0.020, waves.together[1, 0] - 0.012) * fs)
     slopes = gaussian_derivative(leads, fs, 0.012)
     pieces = _windows(slopes, marks, before, before)[:, :, : before + stop + 1].reshape(len(marks), -1)
-    return float(_nanmedian([_correlation(pieces[[b]], _median(np.delete(pieces, b, 0))[None])[0][0, 0]
-                             for b in range(len(marks))]))
+    return float(
+        _nanmedian(
+            [
+                _correlation(pieces[[b]], _median(np.delete(pieces, b, 0))[None])[0][0, 0]
+                for b in range(len(marks))
+            ]
+        )
+    )
 
 
 def _nanmedian(values: object) -> float:
@@ -745,7 +765,9 @@ def around(marks: np.ndarray, chosen: np.ndarray, fs: float) -> tuple[float, flo
     return (before if np.isfinite(before) else usual, after if np.isfinite(after) else usual)
 
 
-def _single_beats(leads: np.ndarray, marks: np.ndarray, kind: np.ndarray, waves: Waves, fs: float) -> np.ndarray:
+def _single_beats(
+    leads: np.ndarray, marks: np.ndarray, kind: np.ndarray, waves: Waves, fs: float
+) -> np.ndarray:
     """Boundaries of each beat of a kind, led by those of its median beat; (b, k, 3, 2) seconds after the mark."""
     out = []
     for beat in np.flatnonzero(kind):

@@ -46,6 +46,7 @@ SAMPLES = 2500  # 10 s
 # Each lead is shown for 2.5 s of the ten; the rhythm strip repeats one lead for all ten. The strip is kept
 # apart from the lead of the same name, for the two were drawn, and are read, independently.
 
+
 # %%
 class Reading(NamedTuple):
     """The signals of one page, as read.
@@ -118,6 +119,7 @@ def record(reading: Reading) -> Record:
 # between two columns hides the last two and the first three samples of the leads at its sides: they stay NaN,
 # as does all else that could not be told.
 
+
 # %%
 def _spread(shown: Sequence[np.ndarray]) -> np.ndarray:
     """Put the 2.5 s of each lead in their place on the grid of 10 s; (12, 2500) float32."""
@@ -185,6 +187,7 @@ def read(page: Image.Image, name: str = "page") -> Reading:
 # Both tie together three leads of one column of the form, read apart from three rows. What is left over is
 # error of the device, the print and the reading together. The rhythm strip repeats a lead, the page prints a
 # heart rate, the pulses should be 1 mV.
+
 
 # %%
 @lru_cache(maxsize=1)
@@ -305,6 +308,7 @@ def checks(reading: Reading) -> dict[str, float]:
 # One CSV a page, a row a sample on the grid of 10 s, empty where a lead was not shown or not read; or a WFDB
 # record, the format of PhysioNet, for programs that read that.
 
+
 # %%
 def frame(reading: Reading) -> pd.DataFrame:
     """The signals as a table: ``t_s``, the twelve leads and ``rhythm``, millivolts; 2500 rows.
@@ -367,6 +371,7 @@ def write_wfdb(reading: Reading, path: Path) -> None:
 # ## Held against the page
 # The eye is the last judge: the reading in blue over the ink it was read from. All outside the frame is
 # painted white, for there stand the number of the exam and the time.
+
 
 # %%
 def overlay(page: Image.Image, reading: Reading, name: str = "page") -> Image.Image:
@@ -518,6 +523,7 @@ def load(name: str) -> Reading:
 # %% [markdown]
 # ## Reading them all
 # `rebuild` reads the distinct pages on all cores it is given and writes the two tables again.
+
 
 # %%
 def _read_named(name: str) -> Reading:

@@ -115,6 +115,7 @@ def layout(record: Record) -> tuple[Trace, ...]:
 # half millimetre along the 5 mm lines. The first dots after a 5 mm line are missing, as they are on the real
 # pages.
 
+
 # %%
 def _font(size: float) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=size)  # comes with Pillow: the same letters on every machine
@@ -257,6 +258,7 @@ def _ink(page: np.ndarray, curves: list[tuple[np.ndarray, np.ndarray]]) -> None:
 # The form, thirteen traces, and the three things that are printed of a record: sex, heart rate and the name
 # of the rhythm lead. The label is not printed.
 
+
 # %%
 def draw_page(record: Record, notice: str = "Synthetic record") -> tuple[Image.Image, tuple[Trace, ...]]:
     """Draw a record in the EICP layout.
@@ -303,6 +305,7 @@ def draw_page(record: Record, notice: str = "Synthetic record") -> tuple[Image.I
 # A reader of pages should survive a slightly turned scan, another resolution, a tinted paper, grain and
 # compression. Each is one argument with a neutral default; the order is that of a scanner: geometry, paper,
 # sensor, file.
+
 
 # %%
 def perturb(

@@ -45,6 +45,7 @@ from ecgbook.synth import COLUMN, LEADS
 # stays grey at its very pixel; but a dot is alone, and what has paper on both sides, left and right or above
 # and below, is no pen stroke.
 
+
 # %%
 def _levels(channel: np.ndarray) -> tuple[float, float]:
     """Grey levels of paper and of ink, from every seventh pixel inside the frame (the grid has a period of four)."""
@@ -193,6 +194,7 @@ def _upright(rgb: np.ndarray, to_page: np.ndarray) -> np.ndarray:
 # scale. The black lines between columns say where time stands. Both are fixed on the form, so they also tell
 # that this is the form.
 
+
 # %%
 def _dark_centre(line: np.ndarray, least: float, most: float) -> float:
     """Centre of the only stroke in a line of grey levels, px; NaN if its width is unlikely."""
@@ -312,6 +314,7 @@ def learn_names(pages: Iterable[Image.Image]) -> pd.DataFrame:
 @lru_cache(maxsize=1)
 def _drawn_names() -> Names:
     """The letters of :mod:`ecgbook.draw`."""
+
     def pixels(lead: str, y0: float, column: int) -> np.ndarray:
         page = Image.new("RGB", (WIDTH, HEIGHT), "white")
         draw._name_lead(ImageDraw.Draw(page), lead, y0, column)
@@ -348,6 +351,7 @@ def _read_names(grey: np.ndarray, name: str) -> tuple[str, list[np.ndarray]]:
 # In each pixel column we list the runs of ink from top to bottom. Two runs of neighbouring columns that share
 # a row hang together; what hangs together over a whole column of the form is a trace. The list is some ten
 # thousand runs long where the page has three million pixels: all later steps work on the list.
+
 
 # %%
 class Runs(NamedTuple):
@@ -422,6 +426,7 @@ def _runs(area: np.ndarray, hidden: np.ndarray) -> Runs:
 # is that row's lead. Where rows touch, or a name breaks a trace, we follow the trace from column to column:
 # of all chains of runs we take the one along which the pen travels least, for a pen that would have to jump
 # to a neighbour's trace and back travels far.
+
 
 # %%
 def _travel(
@@ -680,6 +685,7 @@ def _pen(runs: Runs, name: str) -> float:
 # ## All curves of a page
 # The four columns of the form and the strip, one after the other. A curve is given on a grid finer than the
 # pixels, with words on what stood in the way.
+
 
 # %%
 def _hidden(names: list[np.ndarray], bounds: list[tuple[int, int]]) -> np.ndarray:

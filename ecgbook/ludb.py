@@ -184,7 +184,9 @@ def match(marked: np.ndarray, reported: np.ndarray, tolerance: float = TOLERANCE
     return np.array(sorted(pairs), int).reshape(-1, 2)
 
 
-def score(marked: np.ndarray, reported: np.ndarray, stretch: tuple[float, float]) -> tuple[np.ndarray, int, int]:
+def score(
+    marked: np.ndarray, reported: np.ndarray, stretch: tuple[float, float]
+) -> tuple[np.ndarray, int, int]:
     """Compare the reported times of one kind of boundary with the marked ones.
 
     Parameters
@@ -252,11 +254,15 @@ def ours_on_page(number: int) -> Reported:
 
 
 _NEUROKIT_NAMES = {
-    (wave, edge): f"ECG_{'R' if wave == 'QRS' else wave}_{edge.capitalize()}s" for wave in beats.WAVES for edge in EDGES
+    (wave, edge): f"ECG_{'R' if wave == 'QRS' else wave}_{edge.capitalize()}s"
+    for wave in beats.WAVES
+    for edge in EDGES
 }
 
 
-def _neurokit_lead(signal: np.ndarray, method: str, peaks: np.ndarray | None) -> dict[tuple[str, str], np.ndarray]:
+def _neurokit_lead(
+    signal: np.ndarray, method: str, peaks: np.ndarray | None
+) -> dict[tuple[str, str], np.ndarray]:
     """Boundaries of one lead by one method of NeuroKit2; nothing where it fails."""
     import neurokit2
 
@@ -295,7 +301,9 @@ def neurokit(number: int, method: str, peaks_given: bool) -> Reported:
 METHODS: dict[str, Callable[[int], Reported]] = {"ecgbook": ours, "ecgbook, as on a page": ours_on_page}
 for _method in NEUROKIT:
     METHODS[f"neurokit {_method}"] = lambda number, method=_method: neurokit(number, method, False)
-    METHODS[f"neurokit {_method}, peaks given"] = lambda number, method=_method: neurokit(number, method, True)
+    METHODS[f"neurokit {_method}, peaks given"] = lambda number, method=_method: neurokit(
+        number, method, True
+    )
 
 # %% [markdown]
 # ## The comparison

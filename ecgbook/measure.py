@@ -432,7 +432,10 @@ _OF_RECORD = {
     "sokolow_lyon_mv": ("mV", "S of V1 plus the larger R of V5 and V6"),
     "cornell_mv": ("mV", "R of aVL plus S of V3"),
     "transition": ("", "chest lead where R comes to outweigh S, 0.5 (before V1) to 6.5 (after V6)"),
-    "r_progression": ("mV", "height that R loses from lead to lead, summed over V1 to V5; 0 if it only grows"),
+    "r_progression": (
+        "mV",
+        "height that R loses from lead to lead, summed over V1 to V5; 0 if it only grows",
+    ),
 }
 _SIGNS = {
     "st_up": "ST elevation",

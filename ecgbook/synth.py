@@ -223,6 +223,7 @@ def _healthy(rng: np.random.Generator) -> _Heart:
 # scar is electrically silent. Its share of the first 40 ms is missing, so the first vector points away from
 # it: a *pathological Q wave*. The T wave turns away from it too.
 
+
 # %%
 class Territory(NamedTuple):
     """A wall of the left ventricle: its direction (left, feet, back), leads that face it, leads opposite."""
@@ -313,6 +314,7 @@ def _scarred(heart: _Heart, rng: np.random.Generator) -> tuple[_Heart, str, tupl
 # ms or more. A premature ventricular beat (PVC) starts in the muscle itself, so it is wide too, has no P wave
 # before it, and its T wave points against it.
 
+
 # %%
 def _left_block(heart: _Heart, rng: np.random.Generator) -> _Heart:
     """Left bundle branch block."""
@@ -352,6 +354,7 @@ def _ventricular(rng: np.random.Generator) -> _Heart:
 # fibrillation nothing sets the pace, so the intervals are as good as independent, and instead of P waves fine
 # *f waves* run through the whole record at 5 to 8 per second. Each beat is a time, a kind and the interval
 # before it; repolarisation takes longer after a long interval.
+
 
 # %%
 class _Beat(NamedTuple):
@@ -405,6 +408,7 @@ def _premature(beats: list[_Beat], kind: str, every: int, rng: np.random.Generat
 # A case is a heart with its rhythm and the names of what was done to it. The shares are our choice, no counts
 # of the real folders; from the real pages we copy only that the abnormal rhythms are mostly fast, never slow,
 # and that no normal one exceeds 90 beats a minute.
+
 
 # %%
 class _Case(NamedTuple):
@@ -548,6 +552,7 @@ def _disturbance(rng: np.random.Generator) -> np.ndarray:
 # attenuate twice, so the corner of each pass is moved until both passes together lose 3 dB at the printed
 # frequency. One filter for all leads keeps the lead laws.
 
+
 # %%
 @lru_cache(maxsize=8)
 def _sections(fs: float) -> tuple[np.ndarray, np.ndarray]:
@@ -597,6 +602,7 @@ def page_filter(signals: np.ndarray, fs: float = FS) -> np.ndarray:
 # flat piece before the QRS; ST is read 60 ms after the J point; Q is the first downward wave of the QRS. The
 # filter lowers Q and R and may shift ST, so on such pages every clinical threshold is approximate, and the
 # classes made here are cleaner than any real folder.
+
 
 # %%
 def _median_beat(leads: np.ndarray, r_times: Sequence[float]) -> np.ndarray:
@@ -679,6 +685,7 @@ def _convinces(label: str, case: _Case, facts: dict[str, np.ndarray]) -> bool:
 # ## One record
 # The seed and the class decide everything. Noise is drawn last, so `noise=0` gives the same heart without
 # disturbance.
+
 
 # %%
 def _draw(label: str, sex: str, rng: np.random.Generator) -> tuple[_Case, np.ndarray, dict[str, np.ndarray]]:
@@ -815,6 +822,7 @@ def window(record: Record) -> Record:
 # ## Raise the ST segment by a millimetre
 # To ask what a network can see, we need pairs of records that differ in one thing. `st_shift` adds a plateau
 # of exactly `mm` millimetres (0.1 mV each) after every J point, in the leads we name and nowhere else.
+
 
 # %%
 def st_shift(record: Record, mm: float, leads: Sequence[str]) -> Record:

@@ -16,10 +16,27 @@ from ecgbook import publish
 ROOT = publish.ROOT
 SCRIPTS = publish.chapters()
 MODULES = sorted((ROOT / "ecgbook").glob("*.py"))
-ORDER = """
-    data printed audit splits synth draw preprocess ink digitize beats ludb measure groups models
-    evaluate figures publish study cli
-""".split()
+ORDER = [
+    "data",
+    "printed",
+    "audit",
+    "splits",
+    "synth",
+    "draw",
+    "preprocess",
+    "ink",
+    "digitize",
+    "beats",
+    "ludb",
+    "measure",
+    "groups",
+    "models",
+    "evaluate",
+    "figures",
+    "publish",
+    "study",
+    "cli",
+]
 
 chapter = pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.relative_to(ROOT).as_posix())
 

@@ -56,10 +56,9 @@ def test_the_calibration_pulse_is_one_millivolt_high():
         top = int(y0 - PX_MV)
         roof = ink[top - 5 : top + 7, 110:117].sum(axis=1)
         foot = ink[int(y0) - 5 : int(y0) + 6, 98:102].sum(axis=1)
-        height = (
-            (foot * np.arange(int(y0) - 5, int(y0) + 6)).sum() / foot.sum()
-            - (roof * np.arange(top - 5, top + 7)).sum() / roof.sum()
-        )
+        height = (foot * np.arange(int(y0) - 5, int(y0) + 6)).sum() / foot.sum() - (
+            roof * np.arange(top - 5, top + 7)
+        ).sum() / roof.sum()
         assert height == pytest.approx(78.74, abs=0.4)
 
 

@@ -160,18 +160,29 @@ class TestMeasurements:
             ecg = _page("MI", seed)
             row = measure.measure(ecg)
             facing = synth.TERRITORIES[ecg.truth["territory"]].facing
-            walls = {wall for wall, pairs in measure.TERRITORIES.items() if any(set(p) <= set(facing) for p in pairs)}
+            walls = {
+                wall
+                for wall, pairs in measure.TERRITORIES.items()
+                if any(set(p) <= set(facing) for p in pairs)
+            }
             named.append(any(row[f"st_up_{wall}"] == 1 for wall in walls))
         assert np.mean(named) >= 0.9  # a hyperacute ST may start low at the J point and rise after it
 
     def test_scars_show_q_waves_and_health_does_not(self):
-        q = [max(measure.measure(_page("History_MI", s))[f"q_{w}"] for w in measure.TERRITORIES) for s in range(12)]
-        healthy = [max(measure.measure(_page("Normal", s))[f"q_{w}"] for w in measure.TERRITORIES) for s in range(12)]
+        q = [
+            max(measure.measure(_page("History_MI", s))[f"q_{w}"] for w in measure.TERRITORIES)
+            for s in range(12)
+        ]
+        healthy = [
+            max(measure.measure(_page("Normal", s))[f"q_{w}"] for w in measure.TERRITORIES) for s in range(12)
+        ]
         assert np.mean(q) >= 0.9 and np.mean(healthy) <= 0.1
 
     def test_block_widens_the_qrs(self):
         narrow = [measure.measure(_page("Normal", seed))["qrs_ms"] for seed in range(6)]
-        wide = [measure.measure(_page("Abnormal", s))["qrs_ms"] for f in ("LBBB", "RBBB") for s in _seeds(f, 2)]
+        wide = [
+            measure.measure(_page("Abnormal", s))["qrs_ms"] for f in ("LBBB", "RBBB") for s in _seeds(f, 2)
+        ]
         assert max(narrow) < 120 < min(wide)
 
     def test_fibrillation_is_irregular(self):
@@ -224,8 +235,12 @@ class TestMeasurements:
         alone.loc["III", ["q_mv", "q_ms"]] = 0.3, 45
         pair.loc[["III", "aVF"], ["q_mv", "q_ms"]] = 0.3, 45
         septal.loc["V3", ["q_mv", "q_ms"]] = 0.1, 25
-        q = [[measure._criteria(case, "")[f"q_{w}"] for w in measure.TERRITORIES] for case in (alone, pair, septal)]
+        q = [
+            [measure._criteria(case, "")[f"q_{w}"] for w in measure.TERRITORIES]
+            for case in (alone, pair, septal)
+        ]
         assert q == [[0, 0, 0], [0, 0, 1], [1, 0, 0]]
+
 
 class TestInvariance:
     @pytest.mark.parametrize("factor", [0.5, 2.0])
@@ -336,10 +351,14 @@ class TestLudb:
         assert ludb.match(np.zeros(0), np.ones(3)).shape == (0, 2)
 
     def test_misses_and_false_reports_cost(self):
-        errors, marked, reported = ludb.score(np.array([1.0, 2.0, 3.0]), np.array([1.01, 2.5, np.nan, 9.0]), (0.5, 3.5))
+        errors, marked, reported = ludb.score(
+            np.array([1.0, 2.0, 3.0]), np.array([1.01, 2.5, np.nan, 9.0]), (0.5, 3.5)
+        )
         assert errors.round(6).tolist() == [10.0] and (marked, reported) == (3, 2)
-        outputs = pd.DataFrame([("m", 1, "P", "onset", 3, 2, "10")], columns=[
-            "method", "record", "wave", "edge", "marked", "reported", "errors_ms"])
+        outputs = pd.DataFrame(
+            [("m", 1, "P", "onset", 3, 2, "10")],
+            columns=["method", "record", "wave", "edge", "marked", "reported", "errors_ms"],
+        )
         row = ludb.summary(outputs).iloc[0]
         assert (row["median_ms"], row["with_misses_ms"], row["ppv"]) == (10, 150, 0.5)
         assert row["sensitivity"] == pytest.approx(1 / 3)
