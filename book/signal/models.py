@@ -268,6 +268,28 @@ figures.glue("models-no-rate-loss", rows.iloc[0]["estimate"] - without, ".2f")
 figures.table(rows, "models_sensitivity")
 
 # %% [markdown]
+# The second row deserves a closer look, for every model: what does it cost to keep groups together, once copies are
+# gone?
+
+# %%
+both = []
+for name in NAMES:
+    other = name.replace("grouped-", "unique-")
+    if name in runs and other in runs:
+        g, u = (evaluate.metrics(runs[run]) for run in (name, other))
+        both.append(
+            (NAMES[name], g["accuracy"], u["accuracy"], g["macro_f1"], u["macro_f1"])
+        )
+columns = [
+    "model",
+    "accuracy, grouped",
+    "accuracy, unique",
+    "macro-F1, grouped",
+    "macro-F1, unique",
+]
+figures.table(pd.DataFrame(both, columns=columns), "models_unique")
+
+# %% [markdown]
 # Keeping groups together or not makes no difference that the intervals could see, as [](../audit/fingerprints.ipynb)
 # led us to expect. Without the heart rate, and without the intervals that shrink with it, the accuracy is
 # {glue:text}`models-no-rate`, lower by {glue:text}`models-no-rate-loss`: the rate carries a good part of what parts
