@@ -32,6 +32,7 @@ import resource
 import shutil
 import sys
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -40,8 +41,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ecgbook import data, evaluate, models, publish, splits
-from ecgbook.data import CLASSES, EcgbookError, write_whole
+from ecgbook import data, evaluate, hybrid, inputs, models, networks, publish, splits, train
+from ecgbook.data import CLASSES, EcgbookError, write_whole, writing
 
 RESULTS = publish.ROOT / "book" / "results"
 
@@ -61,13 +62,21 @@ class Study(NamedTuple):
         One of :data:`ecgbook.splits.PROTOCOLS`, or "batches": each scan batch is tested once, by a model that saw none
         of it.
     model, input : str
-        Names in :data:`ecgbook.models.MODELS` and :data:`ecgbook.models.INPUTS`.
+        Names in :data:`ecgbook.models.MODELS` and :data:`ecgbook.models.INPUTS` for a table of measurements; in
+        :data:`ecgbook.networks.NETWORKS` and :data:`ecgbook.inputs.INPUTS` for a network on pages; for a hybrid one
+        of :data:`ecgbook.hybrid.MODELS` and "lite0", or "features of" and the name of a network's run.
     repeats, folds : int
         How often the ECGs are dealt anew, and into how many folds; 1 fold is a single split.
     what_for : str
         Why it is run: for the log of outer evaluations.
     seed : int
         Of all that is drawn while fitting; dealing is seeded by the repeat.
+    weights : str
+        Where a network's weights come from; see :func:`ecgbook.networks.build`.
+    recipe : str
+        How a network is trained: one of :data:`ecgbook.train.RECIPES`.
+    keeps : bool
+        Whether the features of all pages are stored when a fold's network is finished.
     """
 
     protocol: str
@@ -77,9 +86,62 @@ class Study(NamedTuple):
     folds: int
     what_for: str
     seed: int = 0
+    weights: str = "none"
+    recipe: str = ""
+    keeps: bool = False
 
 
 _NESTED = ("logistic", "svm", "forest", "extra trees", "xgboost")
+
+_PAPERS = ("resnet18", "resnet34", "densenet121", "efficientnet-b0")
+
+
+def _network(protocol: str, model: str, shown: str, what_for: str, **more) -> Study:
+    """A network under the paper's recipe: one seed under `paper`, five folds otherwise."""
+    folds = 1 if protocol in ("paper", "peer") else 5
+    return Study(protocol, model, shown, 1, folds, what_for, **{"recipe": "paper", **more})
+
+
+def _networks() -> dict[str, Study]:
+    declared = {}
+    for protocol in ("paper", "grouped"):
+        for model in _PAPERS:
+            keeps = model == "densenet121"
+            declared[f"{protocol}-{model}"] = _network(
+                protocol, model, "page", "the paper's study", keeps=keeps
+            )
+    for protocol in ("paper", "grouped"):
+        declared[f"{protocol}-lite0-tuned"] = _network(
+            protocol,
+            "efficientnet-lite0",
+            "page",
+            "transfer learning",
+            weights="imagenet",
+            recipe="two-phase",
+        )
+    return declared
+
+
+def _hybrids() -> dict[str, Study]:
+    declared = {}
+    for model in hybrid.MODELS:
+        kind = model.removeprefix("pca ")
+        for protocol, repeats, folds in (("paper", 5, 1), ("unique", 5, 5), ("grouped", 5, 5)):
+            declared[f"{protocol}-lite0-{kind}"] = Study(
+                protocol, model, "lite0", repeats, folds, "frozen features", weights="imagenet"
+            )
+        for protocol in ("paper", "grouped"):
+            run = f"{protocol}-densenet121"
+            declared[f"{run}-{kind}"] = Study(
+                protocol,
+                model,
+                f"features of {run}",
+                1,
+                1 if protocol == "paper" else 5,
+                "the paper's hybrid",
+            )
+    return declared
+
 
 #: Name of a run -> the experiment.
 STUDIES: dict[str, Study] = {
@@ -101,6 +163,8 @@ STUDIES: dict[str, Study] = {
     },
     "grouped-headline-no-rate": Study("grouped", "headline", "all but heart rate", 2, 5, "sensitivity"),
     "batches-headline": Study("batches", "headline", "all", 1, 3, "sensitivity: a batch never seen"),
+    **_networks(),
+    **_hybrids(),
 }
 
 
@@ -220,17 +284,94 @@ def predict_fold(
     return pd.concat([_rows(frame, split.val, "val", val), _rows(frame, split.test, "test", test)])
 
 
-def _fold_text(study: Study, repeat: int, fold: int) -> str:
-    """Predictions of one fold of a study as CSV without a head, probabilities with five decimals."""
+# %% [markdown]
+# A network is trained on the training part alone; the validation part says when to stop, and so it cannot be
+# trained on as well. The network of a finished fold has never seen its test pages, nor have the features that it leaves
+# for the hybrids.
+
+
+# %%
+class Fold(NamedTuple):
+    """What one fold leaves: predictions and training history as CSV without a head, and features (491, d)."""
+
+    rows: str
+    history: str = ""
+    features: np.ndarray | None = None
+
+
+def _kind(study: Study) -> str:
+    if study.model in networks.NETWORKS:
+        return "network"
+    return "hybrid" if study.model in hybrid.MODELS else "table"
+
+
+def _text(frame: pd.DataFrame, repeat: int, fold: int, columns: list[str]) -> str:
+    """CSV without a head, numbers with five decimals."""
+    frame = frame.assign(repeat=repeat, fold=fold)[columns]
+    return frame.to_csv(index=False, header=False, float_format="%.5f", lineterminator="\n")
+
+
+def _fit_fold(study: Study, X: pd.DataFrame, model, repeat: int, fold: int) -> Fold:
+    """Fit a classifier on rows of a table."""
     from threadpoolctl import threadpool_limits
 
     frame = _frame(study.protocol)
-    X = models.features(study.input).loc[frame["first_copy"]].set_axis(frame.index)
+    X = X.loc[frame["first_copy"]].set_axis(frame.index)
     with threadpool_limits(1):
-        model = models.build(study.model, study.seed)
         rows = predict_fold(model, X, frame, deal(study)[repeat, fold], study.protocol)
-    rows = rows.assign(repeat=repeat, fold=fold)[evaluate.COLUMNS]
-    return rows.to_csv(index=False, header=False, float_format="%.5f", lineterminator="\n")
+    return Fold(_text(rows, repeat, fold, evaluate.COLUMNS))
+
+
+def _table_fold(study: Study, repeat: int, fold: int, folder: Path) -> Fold:
+    model = models.build(study.model, study.seed)
+    return _fit_fold(study, models.features(study.input), model, repeat, fold)
+
+
+def _hybrid_fold(study: Study, repeat: int, fold: int, folder: Path) -> Fold:
+    source = _source(study)
+    if source is None:
+        X = hybrid.lite0_features()
+    else:
+        X = hybrid.stored_features(folder.parent / source / "features.npz", repeat, fold)
+    return _fit_fold(study, X, hybrid.build(study.model, study.seed), repeat, fold)
+
+
+def _source(study: Study) -> str | None:
+    """The run whose features a hybrid takes; None for the carried ones."""
+    return study.input.removeprefix("features of ") if study.input.startswith("features of ") else None
+
+
+def _network_fold(study: Study, repeat: int, fold: int, folder: Path) -> Fold:
+    import torch
+
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+    frame, split, seed = _frame(study.protocol), deal(study)[repeat, fold], study.seed + repeat
+    shown = inputs.pixels(study.input, frame)
+    y = frame["label"].map({label: k for k, label in enumerate(CLASSES)}).to_numpy()
+    network = networks.build(study.model, study.weights, seed, inputs.INPUTS[study.input].parts)
+    history = train.fit(
+        network,
+        (shown[split.train], y[split.train]),
+        (shown[split.val], y[split.val]),
+        study.recipe,
+        seed,
+        state=_fold_path(folder, repeat, fold).with_suffix(".pt"),
+        progress=lambda epoch, epochs: _mark(folder, repeat, fold, epoch, epochs),
+    )
+    rows = [
+        _rows(frame, getattr(split, part), part, networks.probabilities(network, shown[getattr(split, part)]))
+        for part in ("val", "test")
+    ]
+    distinct = shown[np.flatnonzero(frame["file"] == frame["first_copy"])] if study.keeps else None
+    return Fold(
+        _text(pd.concat(rows), repeat, fold, evaluate.COLUMNS),
+        _text(history, repeat, fold, HISTORY),
+        None if distinct is None else networks.embed(network, distinct).astype(np.float16),
+    )
+
+
+HISTORY = ["repeat", "fold", *train.HISTORY]
+_FOLDS = {"table": _table_fold, "network": _network_fold, "hybrid": _hybrid_fold}
 
 
 # %% [markdown]
@@ -250,19 +391,37 @@ def _fold_path(folder: Path, repeat: int, fold: int) -> Path:
     return folder / "folds" / f"{repeat}-{fold}.json"
 
 
+def _mark(folder: Path, repeat: int, fold: int, epoch: int, epochs: int) -> None:
+    """Leave a word on how far a training has come, for `status`."""
+    path = _fold_path(folder, repeat, fold).with_suffix(".epoch")
+    write_whole(path, json.dumps({"epoch": epoch, "epochs": epochs}))
+
+
 def _do_fold(study: Study, folder: Path, repeat: int, fold: int) -> None:
-    started = time.monotonic()
-    text = _fold_text(study, repeat, fold)
+    started, path = time.monotonic(), _fold_path(folder, repeat, fold)
+    result = _FOLDS[_kind(study)](study, repeat, fold, folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1024 if sys.platform != "darwin" else 1024**2
     )
-    done = {"sha256": _digest(text), "wall_s": time.monotonic() - started, "peak_rss_mb": peak, "rows": text}
-    write_whole(_fold_path(folder, repeat, fold), json.dumps(done))
+    if result.features is not None:
+        with writing(path.with_suffix(".npy")) as part, open(part, "wb") as stream:
+            np.save(stream, result.features)
+    done = {
+        "sha256": _digest(result.rows + result.history),
+        "wall_s": time.monotonic() - started,
+        "peak_rss_mb": peak,
+        "code": _code(study),
+        "rows": result.rows,
+        "history": result.history,
+    }
+    write_whole(path, json.dumps(done))
+    for suffix in (".pt", ".epoch"):  # the state of a training that is over
+        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _read_fold(path: Path) -> dict:
     done = json.loads(path.read_text(encoding="utf-8"))
-    if _digest(done["rows"]) != done["sha256"]:
+    if _digest(done["rows"] + done["history"]) != done["sha256"]:
         raise EcgbookError(f"{path}: was changed after it was written; remove it and run again")
     return done
 
@@ -270,41 +429,89 @@ def _read_fold(path: Path) -> dict:
 # %% [markdown]
 # ## What a result depends on
 # The note records digests of the code that decides a prediction (blind to comments and layout), and of the tables.
-# A run begun with other code or tables is not continued: half of it would answer another question.
+# A run begun with other tables or settings is not continued: half of it would answer another question. Nor is one begun
+# with other code, if it takes minutes; the training of networks takes hours, over which the code around it may
+# grow, so there each fold records the code it was made with.
 
 # %%
-_CODE = ("splits", "models", "study")
-_TABLES = ("manifest.csv", "measurements.csv", "median_beats.npz")
-_PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "xgboost")
+_CODE = {
+    "table": ("splits", "models", "study"),
+    "network": ("splits", "preprocess", "inputs", "networks", "train"),
+    "hybrid": ("splits", "models", "hybrid"),
+}
+_TABLES = {
+    "table": ("manifest.csv", "measurements.csv", "median_beats.npz"),
+    "network": ("manifest.csv",),
+    "hybrid": ("manifest.csv",),
+}
+_PACKAGES = {
+    "table": ("numpy", "pandas", "scipy", "scikit-learn", "xgboost"),
+    "network": ("numpy", "pandas", "pillow", "torch", "torchvision"),
+    "hybrid": ("numpy", "pandas", "scipy", "scikit-learn", "xgboost"),
+}
 
 
-def _code() -> dict[str, str]:
-    here = Path(__file__).parent
-    return {name: publish.code_digest((here / f"{name}.py").read_text(encoding="utf-8")) for name in _CODE}
+def _code(study: Study) -> dict[str, str]:
+    here, names = Path(__file__).parent, _CODE[_kind(study)]
+    return {name: publish.code_digest((here / f"{name}.py").read_text(encoding="utf-8")) for name in names}
 
 
-def _tables() -> dict[str, str]:
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _tables(study: Study, results: Path = RESULTS) -> dict[str, str]:
+    """Digests of the tables behind a study."""
+    files = {name: data.tables() / name for name in _TABLES[_kind(study)]}
+    if study.input.startswith("redrawn"):
+        files["signals.npz"] = data.tables() / "signals.npz"
+    if study.input == "lite0":
+        files[hybrid.CARRIED] = data.tables() / hybrid.CARRIED
+    source = _source(study)
+    if source is not None:
+        files[f"{source}/features.npz"] = results / source / "features.npz"
+        if not is_finished(results / source):
+            raise EcgbookError(f"{source}: is not finished; run it first, its features are needed")
+    groups = _digest(data.pages().to_csv(columns=["file", "label", "group"]))[:16]
+    return {name: _file_digest(path)[:16] for name, path in files.items()} | {"groups": groups}
+
+
+def _terms(study: Study) -> dict:
+    """What a network's folds must have in common beside the tables."""
+    if _kind(study) != "network":
+        return {}
     return {
-        name: hashlib.sha256((data.tables() / name).read_bytes()).hexdigest()[:16] for name in _TABLES
-    } | {"groups": _digest(data.pages().to_csv(columns=["file", "label", "group"]))[:16]}
+        "recipe": study.recipe,
+        "settings": train.RECIPES[study.recipe]._asdict(),
+        "shown": inputs.describe(study.input),
+    }
 
 
-def _note(run: str, study: Study) -> dict:
+def _note(run: str, study: Study, results: Path) -> dict:
     """What is known when a run begins."""
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES[_kind(study)]}
     return {
         "run": run,
         "task": "classify",
-        **{key: getattr(study, key) for key in ("model", "input", "protocol")},
-        "weights": "none",
+        **{key: getattr(study, key) for key in ("model", "input", "protocol", "weights")},
+        **_terms(study),
         **{key: getattr(study, key) for key in ("seed", "folds", "repeats")},
-        "command": f"python -m ecgbook.study {run}",
-        "code": _code(),
-        "data": _tables(),
+        "command": f"ecgbook study run {run}",
+        "code": _code(study),
+        "data": _tables(study, results),
         "versions": {"python": platform.python_version(), **versions},
-        "device": f"cpu, {platform.machine()}",
+        "device": _device(study),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _device(study: Study) -> str:
+    """The machine, in words."""
+    if _kind(study) == "network" and networks.device() == "cuda":
+        import torch
+
+        return f"cuda, {torch.cuda.get_device_name()}"
+    return f"cpu, {platform.machine()}"
 
 
 def _read_note(folder: Path) -> dict | None:
@@ -320,12 +527,13 @@ def _read_note(folder: Path) -> dict | None:
 
 def _begin(run: str, study: Study, folder: Path) -> dict:
     """Write a new note, or check that the old one describes the same experiment."""
-    new, old = _note(run, study), _read_note(folder)
+    new, old = _note(run, study, folder.parent), _read_note(folder)
     if old is None:
         (folder / "folds").mkdir(parents=True, exist_ok=True)
         write_whole(folder / "run.json", json.dumps(new, indent=1) + "\n")
         return new
-    same = ("model", "input", "protocol", "seed", "folds", "repeats", "code", "data")
+    same = ["model", "input", "protocol", "weights", "seed", "folds", "repeats", "data", *_terms(study)]
+    same += [] if _kind(study) == "network" else ["code"]
     other = [key for key in same if old.get(key) != new[key]]
     if other:
         raise EcgbookError(
@@ -336,14 +544,29 @@ def _begin(run: str, study: Study, folder: Path) -> dict:
 
 
 def _finish(study: Study, folder: Path, note: dict) -> None:
-    parts = [_read_fold(_fold_path(folder, *key)) for key in deal(study)]
-    text = ",".join(evaluate.COLUMNS) + "\n" + "".join(part["rows"] for part in parts)
+    paths = {key: _fold_path(folder, *key) for key in deal(study)}
+    parts = {key: _read_fold(path) for key, path in paths.items()}
+    text = ",".join(evaluate.COLUMNS) + "\n" + "".join(part["rows"] for part in parts.values())
     evaluate.check(pd.read_csv(io.StringIO(text)), str(folder))
     write_whole(folder / "predictions.csv", text)
+    note["predictions_sha256"] = _digest(text)
+    if _kind(study) == "network":
+        write_whole(
+            folder / "history.csv", ",".join(HISTORY) + "\n" + "".join(p["history"] for p in parts.values())
+        )
+        note["history_sha256"] = _file_digest(folder / "history.csv")
+        other = {f"{r}-{f}": p["code"] for (r, f), p in parts.items() if p["code"] != note["code"]}
+        note |= {"code_of_folds": other} if other else {}
+    if study.keeps:
+        features = {f"{r}-{f}": np.load(path.with_suffix(".npy")) for (r, f), path in paths.items()}
+        with writing(folder / "features.npz") as part, open(part, "wb") as stream:
+            np.savez_compressed(stream, **features)
+        note["features_sha256"] = _file_digest(folder / "features.npz")
     note |= {
-        "wall_s": round(sum(part["wall_s"] for part in parts), 1),  # of the folds, one after the other
-        "peak_rss_mb": round(max(part["peak_rss_mb"] for part in parts)),
-        "predictions_sha256": _digest(text),
+        "wall_s": round(
+            sum(part["wall_s"] for part in parts.values()), 1
+        ),  # of the folds, one after the other
+        "peak_rss_mb": round(max(part["peak_rss_mb"] for part in parts.values())),
     }
     write_whole(folder / "run.json", json.dumps(note, indent=1) + "\n")
     shutil.rmtree(folder / "folds")
@@ -373,51 +596,101 @@ def _require_headline(results: Path) -> None:
 
 # %% [markdown]
 # ## Running
-# Two folds at a time, one thread each. A finished run is left alone.
+# The folds of all runs asked for are one list of jobs; joblib does several at a time, one thread each, here or on the
+# workers of a cluster. A finished run is left alone. Hybrids wait until the networks whose features they take are
+# there.
 
 
 # %%
-def run(name: str, results: Path = RESULTS, jobs: int = 2, studies: dict[str, Study] | None = None) -> Path:
-    """Run a declared study, or what is missing of it.
+def run(
+    name: str | Sequence[str],
+    results: Path = RESULTS,
+    jobs: int = 2,
+    studies: dict[str, Study] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path | list[Path]:
+    """Run declared studies, or what is missing of them.
 
     Parameters
     ----------
-    name : str
-        One of :data:`STUDIES`.
+    name : str or sequence of str
+        From :data:`STUDIES`.
     results : pathlib.Path
         Folder of the results; must hold ``headline.json``.
     jobs : int, default 2
-        Folds done at a time.
+        Folds done at a time. Under ``joblib.parallel_config`` with another backend, that backend's number counts.
     studies : dict, optional
         Declarations to use instead of :data:`STUDIES`.
+    progress : function, optional
+        Called as ``progress(done, total)`` with numbers of folds.
 
     Returns
     -------
-    pathlib.Path
-        The folder of the run.
+    pathlib.Path or list of pathlib.Path
+        The folder of each run.
 
     Raises
     ------
     EcgbookError
         No such study, no headline named, a folder begun with other code or data or changed by hand.
     """
+    studies = STUDIES if studies is None else studies
+    names = [name] if isinstance(name, str) else list(name)
+    for one in names:
+        models._known(one, studies, "study")
+    _require_headline(results)
+    for stage in _stages(names, studies):
+        _run_stage(stage, results, jobs, progress)
+    folders = [results / one for one in names]
+    return folders[0] if isinstance(name, str) else folders
+
+
+def _stages(names: Sequence[str], studies: dict[str, Study]) -> list[dict[str, Study]]:
+    """First what takes nothing from other runs, then the hybrids on features of networks."""
+    chosen = {name: studies[name] for name in names}
+    later = {name: study for name, study in chosen.items() if _source(study) is not None}
+    return [{name: study for name, study in chosen.items() if name not in later}, later]
+
+
+def _run_stage(stage: dict[str, Study], results: Path, jobs: int, progress) -> None:
     from joblib import Parallel, delayed
 
-    studies = STUDIES if studies is None else studies
-    study = studies[models._known(name, studies, "study")]
-    _require_headline(results)
-    folder = results / name
-    if is_finished(folder):
-        load(name, results)  # refuses what was changed by hand
-        return folder
-    is_new = _read_note(folder) is None
-    note = _begin(name, study, folder)
+    todo, notes, total = [], {}, 0
+    for name, study in stage.items():
+        if is_finished(results / name):
+            load(name, results)  # refuses what was changed by hand
+            continue
+        notes[name] = _start(name, study, results)
+        keys = list(deal(study))
+        total += len(keys)
+        todo += [(name, key) for key in keys if not _fold_path(results / name, *key).exists()]
+    done = total - len(todo)
+    calls = (delayed(_do_named)(name, stage[name], results, key) for name, key in todo)
+    for name in Parallel(jobs, batch_size=1, return_as="generator_unordered")(calls):
+        done += 1
+        if progress is not None:
+            progress(done, total)
+        if _is_whole(stage[name], results / name):
+            _finish(stage[name], results / name, notes.pop(name))
+    for name, note in notes.items():
+        _finish(stage[name], results / name, note)
+
+
+def _start(name: str, study: Study, results: Path) -> dict:
+    is_new = _read_note(results / name) is None
+    note = _begin(name, study, results / name)
     if is_new:
         _log(name, study, note, results)
-    todo = [key for key in deal(study) if not _fold_path(folder, *key).exists()]
-    Parallel(jobs)(delayed(_do_fold)(study, folder, *key) for key in todo)
-    _finish(study, folder, note)
-    return folder
+    return note
+
+
+def _do_named(name: str, study: Study, results: Path, key: tuple[int, int]) -> str:
+    _do_fold(study, results / name, *key)
+    return name
+
+
+def _is_whole(study: Study, folder: Path) -> bool:
+    return all(_fold_path(folder, *key).exists() for key in deal(study))
 
 
 def is_finished(folder: Path) -> bool:
@@ -475,8 +748,8 @@ def leaderboard(results: Path = RESULTS) -> dict[str, pd.DataFrame]:
 def main(arguments: list[str]) -> int:
     """Run the named studies, or all that are declared."""
     try:
-        for name in arguments or STUDIES:
-            print(run(name))
+        for folder in run(arguments or list(STUDIES)):
+            print(folder)
     except EcgbookError as error:
         print(error, file=sys.stderr)
         return 2
