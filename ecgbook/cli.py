@@ -17,7 +17,7 @@
 # ends with 130; a traceback means a fault of ours.
 
 # %%
-"""The ``ecgbook`` command: get the data sets, digitise pages, audit any folder of images."""
+"""The ``ecgbook`` command: get the data sets, digitise pages, run the study, audit any folder of images."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -46,9 +47,12 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 from typer.core import TyperGroup
 
 import ecgbook
@@ -77,7 +81,8 @@ class _OneSentence(TyperGroup):
 
 app = typer.Typer(
     cls=_OneSentence,
-    help="Tools of the ECG book: its data sets, a digitiser for pages, an audit for any folder of images.",
+    help="Tools of the ECG book: its data sets, a digitiser for pages, its study of classifiers, an audit for"
+    " any folder of images.",
     epilog="For teaching and research: no medical device, not for diagnosis.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -90,6 +95,12 @@ data_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(data_app, name="data")
+study_app = typer.Typer(
+    help="The declared runs of the book: which there are, how far each has come, what it found; run them or go on"
+    " with them.",
+    no_args_is_help=True,
+)
+app.add_typer(study_app, name="study")
 
 
 @contextmanager
@@ -517,6 +528,248 @@ def _judged(table: pd.DataFrame) -> str:
 
 def _bar(met: bool, bar: str) -> str:
     return f" (bar: {bar}; {'met' if met else 'missed'})"
+
+
+# %% [markdown]
+# ## `ecgbook study`
+# `list` and `status` only look; `run` begins runs or goes on with them; `show` computes the numbers of one from its
+# stored predictions. The unit is a fold, which takes seconds for a table of measurements and up to an hour for a
+# network, so on a terminal the epochs of the trainings under way are shown too.
+
+# %%
+_Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Folder of the results; by default that of the book."),
+]
+
+
+def _results(given: Path | None) -> Path:
+    from ecgbook import study
+
+    if given is not None and not given.is_dir():
+        raise data.EcgbookError(f"{given}: no such folder; name the one that holds headline.json")
+    return study.RESULTS if given is None else given
+
+
+@study_app.command("list")
+def list_runs(results: _Results = None) -> None:
+    """List all declared runs with protocol, model, input, weights, recipe, folds x repeats, and state.
+
+    First those the book is made of, then those it is whole without.
+    """
+    from ecgbook import study
+
+    folder = _results(results)
+    rows = pd.DataFrame([_declaration(name, folder) for name in study.DECLARED])
+    lines = _aligned(rows).splitlines()
+    head, core = lines[0], len(study.STUDIES)
+    typer.echo("\n".join([head, *lines[1 : 1 + core]]))
+    if lines[1 + core :]:
+        typer.echo("\nThe book is whole without these:\n" + "\n".join([head, *lines[1 + core :]]))
+
+
+def _declaration(name: str, results: Path) -> dict[str, str]:
+    from ecgbook import study
+
+    one = study.DECLARED[name]
+    return {
+        "run": name,
+        "protocol": one.protocol,
+        "model": one.model,
+        "input": one.input,
+        "weights": one.weights,
+        "recipe": one.recipe or "-",
+        "folds x repeats": f"{one.folds} x {one.repeats}",
+        "state": str(study.state(name, results)),
+    }
+
+
+def _aligned(rows: pd.DataFrame) -> str:
+    """Columns of words, each as wide as its longest, to the left."""
+    widths = {name: max(len(name), rows[name].str.len().max()) for name in rows}
+    lines = [rows.columns.tolist(), *rows.to_numpy().tolist()]
+    return "\n".join(
+        "  ".join(word.ljust(width) for word, width in zip(line, widths.values(), strict=True)).rstrip()
+        for line in lines
+    )
+
+
+# %% [markdown]
+# ### Running
+# Whatever ends the command, by hand or by accident, finished folds and the last finished epoch of each training stay,
+# and the same command goes on from there.
+
+
+# %%
+class _Epochs(ProgressColumn):
+    """The epochs that the trainings under way have reached, looked up at most once a second."""
+
+    max_refresh = 1.0
+
+    def __init__(self, names: Sequence[str], results: Path) -> None:
+        super().__init__()
+        self.names, self.results, self.since = names, results, time.time()
+
+    def render(self, task: Task) -> Text:
+        from ecgbook import study
+
+        reached = []
+        for name in self.names:
+            for (repeat, fold), mark in study.state(name, self.results).trainings.items():
+                if mark.at >= self.since:  # an older word is of a training that waits
+                    reached.append(f"{name} {repeat}-{fold}: epoch {mark.epoch}/{mark.epochs}")
+        more = [f"and {len(reached) - 3} more"] if len(reached) > 3 else []
+        return Text(", ".join(reached[:3] + more))
+
+
+@contextmanager
+def _folds_shown(names: Sequence[str], results: Path) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar over folds and the epochs under way on a terminal; on anything else, nothing."""
+    console = Console(stderr=True)
+    columns = (TextColumn("folds"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(
+        *columns, _Epochs(names, results), console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        task = bars.add_task("folds", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@study_app.command("run")
+def run_study(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATTERN...",
+            help="Names of runs, or patterns such as 'grouped-*'; none means all that the book is made of.",
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Folds done at a time.")] = 2,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="A Dask scheduler: its workers do the folds."),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where networks are trained.")
+    ] = "auto",
+    results: _Results = None,
+) -> None:
+    """Run declared runs, or what is missing of them.
+
+    Finished runs are left alone. Each finished fold is kept, and of a training the last finished epoch: after an
+    interrupt the same command goes on from there.
+    """
+    from joblib import parallel_config
+
+    from ecgbook import networks, study
+
+    folder, names = _results(results), study.select(patterns or ())
+    if scheduler is None and device != "auto":
+        networks.device(device)  # one that is not there is told before the work
+    where = (
+        study.cluster(scheduler, folder) if scheduler else parallel_config("loky", inner_max_num_threads=1)
+    )
+    try:
+        with where, _folds_shown(names, folder) as progress:
+            study.run(names, folder, jobs, progress=progress, device=device)
+    except KeyboardInterrupt as error:
+        again = "finished folds and epochs are kept, and the same command goes on from there"
+        typer.echo(f"interrupted; {again}", err=True)
+        raise typer.Exit(130) from error
+    for name in names:
+        typer.echo(f"{name}: finished, in {folder / name}")
+
+
+# %% [markdown]
+# ### Looking
+
+
+# %%
+@study_app.command("status")
+def study_status(results: _Results = None) -> None:
+    """Show how far each run of the book has come that is not finished, and every other that was begun."""
+    from ecgbook import study
+
+    folder = _results(results)
+    states = {name: study.state(name, folder) for name in study.DECLARED}
+    typer.echo(f"results   {folder.resolve()}")
+    for title, names in {"the book": study.STUDIES, "more": study.MORE}.items():
+        count = sum(states[name].finished for name in names)
+        typer.echo(f"{title:<8}  {count} of {len(names)} runs finished")
+    under_way = {name: one for name, one in states.items() if one.begun and not one.finished}
+    for name, one in under_way.items():
+        typer.echo("\n".join(_progress_of(name, one)))
+    waiting = [name for name in study.STUDIES if not states[name].begun]
+    if waiting:
+        typer.echo(f"not begun: {', '.join(waiting)}")
+
+
+def _progress_of(name: str, one) -> list[str]:
+    """A line on a run, and one on each of its trainings."""
+    spent = f", {_duration(one.wall_s)} of computing so far" if one.wall_s else ""
+    lines = [f"{name}: {one}{spent}"]
+    for (repeat, fold), mark in one.trainings.items():
+        ago = _duration(max(0.0, time.time() - mark.at))
+        lines.append(
+            f"  repeat {repeat}, fold {fold}: epoch {mark.epoch} of at most {mark.epochs}, {ago} ago"
+        )
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds: 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+# %%
+_SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_auc": "macro AUC"}
+
+
+@study_app.command("show")
+def show_run(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Name of a declared run.")],
+    results: _Results = None,
+) -> None:
+    """Show what a run is and, when it is finished, its numbers with 95 % intervals.
+
+    The numbers are computed from the stored predictions. Intervals resample groups of ECGs, under `paper` distinct
+    pages.
+    """
+    from ecgbook import study
+
+    folder = _results(results)
+    one = study.state(name, folder)
+    declared = study.DECLARED[name]
+    facts = _declaration(name, folder) | {"seed": declared.seed, "why": declared.what_for}
+    if one.begun:
+        note = json.loads((folder / name / "run.json").read_text(encoding="utf-8"))
+        facts |= {key: note[key] for key in ("started", "device", "peak_rss_mb", "command") if key in note}
+    if one.finished:
+        facts["computing"] = _duration(one.wall_s)
+    for key, value in facts.items():
+        typer.echo(f"{key:<17}{value}")
+    if one.finished:
+        typer.echo(_scores(name, declared.protocol, folder))
+    elif one.begun:
+        typer.echo("\n".join(_progress_of(name, one)))
+    else:
+        typer.echo(f"run it with `ecgbook study run {name}`")
+
+
+def _scores(name: str, protocol: str, results: Path) -> str:
+    """A line on each metric, then one on each class with its hits of so many, averaged over repeats."""
+    from ecgbook import evaluate, study
+
+    frame, recalls = study.load(name, results), {f"recall_{label}": label for label in data.CLASSES}
+    table = evaluate.table({name: frame}, evaluate.units(protocol), [*_SHOWN, *recalls])
+    counts = evaluate.confusion(frame, name)
+    hits = {label: f"  {counts.loc[label, label]:.1f} of {counts.loc[label].sum():.0f}" for label in counts}
+    lines = [f"{'':<17}estimate  95 % interval"]
+    for row in table.itertuples():
+        label = recalls.get(row.metric, "")
+        words = f"recall {label}" if label else _SHOWN[row.metric]
+        lines.append(f"{words:<17}{row.estimate:8.3f}  {row.low:.3f} to {row.high:.3f}{hits.get(label, '')}")
+    return "\n".join(lines)
 
 
 # %% [markdown]

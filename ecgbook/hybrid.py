@@ -22,6 +22,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -181,15 +183,23 @@ def stored_features(path: Path, repeat: int, fold: int) -> pd.DataFrame:
     Raises
     ------
     EcgbookError
-        The run left no features, or none of this fold.
+        The run left no features, or none of this fold, or the file is damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as store:
-            return _frame(store[f"{repeat}-{fold}"])
+            values = store[f"{repeat}-{fold}"]
     except (FileNotFoundError, KeyError) as error:
         raise EcgbookError(
             f"{path}: holds no features of repeat {repeat}, fold {fold}; run that study first"
         ) from error
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise EcgbookError(f"{path}: is damaged; remove the folder and run that study again") from error
+    if values.ndim != 2 or len(values) != len(data.pages()):
+        raise EcgbookError(
+            f"{path}: has features of shape {values.shape}, not one row for each of {len(data.pages())} pages; "
+            "remove the folder and run that study again"
+        )
+    return _frame(values)
 
 
 def rebuild(folder: Path | None = None, cache_dir: Path | None = None) -> Path:

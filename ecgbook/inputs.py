@@ -43,11 +43,18 @@ from ecgbook.preprocess import PIPELINES, Step
 # goes the way of every other page, and are taken apart again at the end.
 
 # %%
-_HALF_ROW = 150  # pixels above and below the baseline
 PARTS = len(synth.LEADS) + 1
 
 
-def stack_leads(page: Image.Image, width: int, height: int) -> Image.Image:
+def stack_leads(
+    page: Image.Image,
+    width: int,
+    height: int,
+    left: float = draw.LEFT,
+    column: float = synth.COLUMN * draw.PX_SECOND,
+    baselines: tuple[float, ...] = draw.BASELINES,
+    reach: int = 150,
+) -> Image.Image:
     """Cut the twelve leads and the rhythm strip out of a page, and stack them.
 
     Parameters
@@ -56,6 +63,12 @@ def stack_leads(page: Image.Image, width: int, height: int) -> Image.Image:
         A page of 2213 x 1572 pixels.
     width, height : int
         Size of each lead's picture.
+    left, column : float
+        Where the leads of the first column begin, and how wide a column is, in pixels.
+    baselines : tuple of float
+        Row of 0 mV of the three rows of leads and of the strip.
+    reach : int
+        Pixels shown above and below the baseline.
 
     Returns
     -------
@@ -74,12 +87,11 @@ def stack_leads(page: Image.Image, width: int, height: int) -> Image.Image:
     """
     grid = preprocess.crop_to_grid(page)  # refuses a page of another size
     sheet = Image.new(page.mode, (width, PARTS * height))
-    column = synth.COLUMN * draw.PX_SECOND
-    boxes = [(draw.LEFT + i // 3 * column, draw.BASELINES[i % 3], column) for i in range(PARTS - 1)]
-    boxes.append((draw.LEFT, draw.BASELINES[3], 4 * column))
+    boxes = [(left + i // 3 * column, baselines[i % 3], column) for i in range(PARTS - 1)]
+    boxes.append((left, baselines[3], 4 * column))
     for k, (x, y, length) in enumerate(boxes):
-        box = (x - preprocess.GRID[0], y - _HALF_ROW - preprocess.GRID[1])
-        box = (*box, min(box[0] + length, grid.width), min(box[1] + 2 * _HALF_ROW, grid.height))
+        box = (x - preprocess.GRID[0], y - reach - preprocess.GRID[1])
+        box = (*box, min(box[0] + length, grid.width), min(box[1] + 2 * reach, grid.height))
         sheet.paste(grid.resize((width, height), Image.Resampling.BICUBIC, box), (0, k * height))
     return sheet
 
@@ -99,7 +111,7 @@ def redraw(file: str) -> Image.Image:
     Parameters
     ----------
     file : str
-        A distinct page, such as "MI(1).jpg".
+        A published file name, such as "MI(1).jpg". A copy is answered by its first copy.
 
     Returns
     -------
@@ -116,8 +128,8 @@ def redraw(file: str) -> Image.Image:
     >>> redraw("MI(1).jpg").size
     (2213, 1572)
     """
+    record = digitize.record(digitize.load(file))  # refuses a page that is not there
     facts = _facts().loc[file]
-    record = digitize.record(digitize.load(file))
     rate = "" if pd.isna(facts["heart_rate"]) else facts["heart_rate"]
     return draw.draw_page(record._replace(heart_rate=rate, sex=facts["sex"]), NOTICE)[0]
 
@@ -214,17 +226,19 @@ def pixels(
     one = INPUTS[_known(name, INPUTS, "input")]
     files = files.assign(file=files["first_copy"])
     if one.opener is redraw:  # the cache goes by these digests, and a redrawn page is not the published file
-        files["sha256"] = [_redrawn_digest(digest) for digest in files["sha256"]]
+        files["sha256"] = [_redrawn_digest(file) for file in files["file"]]
     shown = preprocess.arrays(files, one.pipeline, cache_dir, one.opener, progress)
     return shown if one.parts == 1 else shown.reshape(len(shown), one.parts, -1, shown.shape[2])
 
 
-def _redrawn_digest(published: str) -> str:
-    """Digest of everything a redrawn page depends on: whose it is, the signals, and the code that draws."""
-    return hashlib.sha256(f"{published} {_drawing()}".encode()).hexdigest()
+def _redrawn_digest(file: str) -> str:
+    """Digest of all that a redrawn page depends on: signals, printed facts, and the code that draws."""
+    facts = _facts().loc[file]
+    return hashlib.sha256(f"{file} {facts['heart_rate']} {facts['sex']} {_drawing()}".encode()).hexdigest()
 
 
 @lru_cache(maxsize=1)
 def _drawing() -> str:
-    parts = [data.tables() / "signals.npz", Path(draw.__file__), Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()
+    code = [Path(module.__file__) for module in (synth, draw, digitize)] + [Path(__file__)]
+    parts = [path.read_bytes() for path in (data.tables() / "signals.npz", *code)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

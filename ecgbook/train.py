@@ -22,6 +22,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -71,7 +73,7 @@ class Recipe(NamedTuple):
     class_weights : bool
         Weigh each page by the rarity of its class in the training part.
     augment : bool
-        Shift, scale, tint and blur each page a little at random; see :func:`augmented`.
+        Shift, scale and tint each page a little at random, and add noise; see :func:`augmented`.
     head_epochs : int
         Epochs at the start that train the head alone; the backbone is frozen.
     precision : str
@@ -151,7 +153,7 @@ UNSTATED = pd.DataFrame(
 
 # %%
 def augmented(pages: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift, scale, tint and blur pages as a scanner would; never flip them.
+    """Shift, scale and tint pages and add noise, as a scanner would; never flip them.
 
     Parameters
     ----------
@@ -191,6 +193,10 @@ def augmented(pages: Tensor, generator: torch.Generator) -> Tensor:
 # changed: weights, optimizer, schedule, the best weights so far, the history. All that is random in an epoch follows
 # from the seed and the number of the epoch, so a training that was killed and resumed ends where an undisturbed one
 # does.
+#
+# The file begins with the SHA-256 of the rest, because torch would read a file with a flipped bit and go on with
+# another weight. It also holds the terms of the training: recipe, seed, architecture, and a digest of the pages and
+# labels. A state under other terms is refused.
 
 
 # %%
@@ -222,6 +228,21 @@ def _begin(network: nn.Module, recipe: Recipe) -> Training:
     return Training(network, optimizer, schedule, {}, [])
 
 
+def _terms(network: nn.Module, train, val, recipe: Recipe, seed: int) -> dict[str, object]:
+    """What a training must have in common with the state it goes on from."""
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    data = hashlib.sha256()
+    for array in (*train, *val):
+        data.update(repr(array.shape).encode())
+        data.update(np.ascontiguousarray(array))
+    return {
+        **recipe._asdict(),
+        "seed": seed,
+        "network": hashlib.sha256(repr(shapes).encode()).hexdigest(),
+        "pages": data.hexdigest(),
+    }
+
+
 def _save(training: Training, path: Path, terms: dict) -> None:
     import torch
 
@@ -233,23 +254,37 @@ def _save(training: Training, path: Path, terms: dict) -> None:
         "best": training.best,
         "history": training.history,
     }
-    with writing(path) as part:
-        torch.save(state, part)
+    content = io.BytesIO()  # torch, writing to a full disk, tells of "unexpected pos 576 vs 534"
+    torch.save(state, content)
+    with writing(path) as part, open(part, "wb") as stream:
+        stream.write(hashlib.sha256(content.getbuffer()).digest())
+        stream.write(content.getbuffer())
 
 
 def _resume(training: Training, path: Path, terms: dict) -> None:
-    state = networks._read(path)
-    keys = {"terms", "network", "optimizer", "schedule", "best", "history"}
-    if not isinstance(state, dict) or set(state) != keys:
-        raise EcgbookError(f"{path}: is no state of a training; remove it and run again")
-    if state["terms"] != terms:
-        other = sorted(key for key in terms if state["terms"].get(key) != terms[key])
+    import torch
+
+    state = torch.load(io.BytesIO(_whole(path)), map_location="cpu", weights_only=True)
+    other = sorted(key for key in terms if state["terms"].get(key) != terms[key])
+    if other:
         raise EcgbookError(f"{path}: was begun with other {', '.join(other)}; remove it and run again")
     training.network.load_state_dict(state["network"])
     training.optimizer.load_state_dict(state["optimizer"])
     training.schedule.load_state_dict(state["schedule"])
     training.best.update(state["best"])
     training.history.extend(state["history"])
+
+
+def _whole(path: Path) -> bytes:
+    """Content of a state file without its digest, which must fit."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise EcgbookError(f"{path}: cannot be read ({error.strerror}); choose another state") from error
+    digest, content = content[:32], content[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise EcgbookError(f"{path}: is damaged, or no state of a training; remove it and run again")
+    return content
 
 
 # %% [markdown]
@@ -370,25 +405,27 @@ def fit(
     """
     import torch
 
-    recipe = recipe if isinstance(recipe, Recipe) else RECIPES[_known(recipe, RECIPES, "recipe")]
-    _check(train, "train")
-    _check(val, "val")
+    recipe = _recipe(recipe)
+    train, val = _checked(network, train, "train"), _checked(network, val, "val")
+    _check_last_batch(train[0], recipe)
     where = networks.device(device)
     network.to(where, memory_format=torch.channels_last)
     training = _begin(network, recipe)
-    terms = {**recipe._asdict(), "seed": seed, "pages": len(train[1]), "layers": len(network.state_dict())}
-    if state is not None and state.exists():
-        _resume(training, state, terms)
-    y = torch.as_tensor(np.array(train[1]), device=where)
+    terms = {} if state is None else _terms(network, train, val, recipe, seed)
+    if state is not None and Path(state).exists():
+        _resume(training, Path(state), terms)
+    y = torch.as_tensor(train[1], device=where)
     weight = _rarity(train[1]).to(where) if recipe.class_weights else None
-    while len(training.history) < recipe.epochs and training.waited() < recipe.stop:
-        _step(training, train[0], y, val, weight, recipe, seed)
-        if state is not None:
-            _save(training, state, terms)
-        if progress is not None:
-            progress(len(training.history), recipe.epochs)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers are left alone
+        while len(training.history) < recipe.epochs and training.waited() < recipe.stop:
+            _step(training, train[0], y, val, weight, recipe, seed)
+            if state is not None:
+                _save(training, Path(state), terms)
+            if progress is not None:
+                progress(len(training.history), recipe.epochs)
     network.load_state_dict(training.best)
     _freeze(network, False)
+    network.eval()
     return pd.DataFrame(training.history, columns=HISTORY)
 
 
@@ -408,10 +445,46 @@ def _step(training: Training, pages, y, val, weight, recipe: Recipe, seed: int) 
         training.best.update({key: value.clone() for key, value in training.network.state_dict().items()})
 
 
-def _check(part: tuple[np.ndarray, np.ndarray], name: str) -> None:
-    pages, y = part
-    if len(pages) != len(y) or len(y) == 0:
-        raise EcgbookError(f"{name}: {len(pages)} pages and {len(y)} labels; give each page its label")
+# %% [markdown]
+# What was given is checked before the first epoch, not in the middle of the night.
+
+# %%
+_KNOWN = {
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("plateau", "cosine"),
+    "precision": ("bfloat16", "float32"),
+}
+
+
+def _recipe(recipe: str | Recipe) -> Recipe:
+    """Find a recipe by name, or check one that was given."""
+    if not isinstance(recipe, Recipe):
+        return RECIPES[_known(recipe, RECIPES, "recipe")]
+    for field, names in _KNOWN.items():
+        _known(getattr(recipe, field), names, field)
+    for field in ("epochs", "batch", "lr", "stop"):
+        if not getattr(recipe, field) > 0:
+            raise EcgbookError(f"recipe: {field} is {getattr(recipe, field)}; give a positive number")
+    return recipe
+
+
+def _checked(
+    network: nn.Module, part: tuple[np.ndarray, np.ndarray], name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pages and labels, the labels as torch wants them."""
+    pages, y = part[0], np.asarray(part[1])
+    networks.check_pages(network, pages, name)
+    if y.shape != (len(pages),):
+        raise EcgbookError(f"{name}: {len(pages)} pages and {y.size} labels; give each page its label")
+    if y.dtype.kind not in "iu" or not np.isin(y, range(len(CLASSES))).all():
+        raise EcgbookError(f"{name}: has labels other than 0 to {len(CLASSES) - 1}; number the classes")
+    return pages, y.astype(np.int64)
+
+
+def _check_last_batch(pages: np.ndarray, recipe: Recipe) -> None:
+    """Refuse a batch that comes down to one number a channel: batch normalisation would divide by its spread, 0."""
+    if (len(pages) - 1) % recipe.batch == 0 and pages.ndim == 3 and min(pages.shape[1:]) < 64:
+        raise EcgbookError("train: one small page is left over for the last batch; choose another batch size")
 
 
 def _rarity(y: np.ndarray) -> Tensor:
