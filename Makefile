@@ -7,6 +7,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONHASHSEED := 0
+# One thread a process: results that hold to the last digit, and no cores fighting over small arrays.
+export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help book install test execute serve data clean

@@ -186,7 +186,7 @@ def stored_features(path: Path, repeat: int, fold: int) -> pd.DataFrame:
         The run left no features, or none of this fold, or the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as store:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as store:
             values = store[f"{repeat}-{fold}"]
     except (FileNotFoundError, KeyError) as error:
         raise EcgbookError(

@@ -38,6 +38,7 @@ ORDER = [
     "evaluate",
     "figures",
     "publish",
+    "pretrain",
     "study",
     "cli",
 ]

@@ -102,7 +102,7 @@ def test_the_carried_features():
     assert features.index.tolist() == data.pages()["file"].tolist()
     assert (features.dtypes == np.float32).all()
     assert np.isfinite(features.to_numpy()).all()
-    assert features.std().median() > 0.01
+    assert (features.std() > 0).mean() > 0.5, "a page is no photograph: some features stay nought"
     stored = np.load(data.tables() / hybrid.CARRIED, allow_pickle=False)
     assert stored.dtype == np.float16
     features.iloc[0, 0] = 99  # the caller's own copy

@@ -692,7 +692,7 @@ def test_throughput_is_that_of_a_bare_loop():
     in_turns(bare, ours, 2)  # the first turns warm up
     ratios = []
     while len(ratios) < 3 and not any(ratio >= 0.95 for ratio in ratios):
-        ratios.append(in_turns(bare, ours, 20))
+        ratios.append(in_turns(bare, ours, 15))
     assert max(ratios) >= 0.95, ratios
 
 
