@@ -28,9 +28,10 @@
 
 # %% [markdown]
 # ## Nine numbers that slide
-# To a program a page is a table of grey values. A {term}`convolution` lays a small table of weights, the *kernel*, over
-# every place of it, multiplies what lies on top of each other, and adds up. The result is a new picture: bright where
-# the page looks like the kernel, dark where it does not. Two kernels of nine weights, on a piece of a drawn page:
+# To a program a page is a table of grey values. A {term}`convolution` lays a small table of weights, the *kernel*,
+# over every place of it, multiplies what lies on top of each other, and adds up. The result is a new picture: bright
+# where the page looks like the kernel, dark where it does not. Two kernels of nine weights, on a piece of a drawn
+# page:
 
 # %%
 import json
@@ -88,16 +89,17 @@ figures.show(fig, facts, "networks_kernels", decimals=2)
 #
 # - **Layers.** The answers of 8 kernels are 8 pictures, and the next layer lays its kernels over all 8 at once. The
 #   first layer sees strokes, a later one can see "a steep stroke, then a raised flat one".
-# - **Bending.** Between layers negative answers are set to zero (ReLU), or nearly so, without the kink (SiLU). If nothing
-#   were bent, a hundred layers would be no more than one.
-# - **Shrinking.** Every few layers the kernel moves two pixels at a time, so the pictures become half as wide and high,
-#   and each number in them sees twice as much of the page.
+# - **Bending.** Between layers negative answers are set to zero (ReLU), or nearly so, without the kink (SiLU). If
+#   nothing were bent, a hundred layers would be no more than one.
+# - **Shrinking.** Every few layers the kernel moves two pixels at a time, so the pictures become half as wide and
+#   high, and each number in them sees twice as much of the page.
 # - **{term}`Batch normalisation <batch normalisation>`** {cite}`ioffe2015`. After a layer each kernel's answers are
 #   shifted and scaled to mean 0 and deviation 1, measured in training on the pages of the current step. Afterwards,
-#   when a single page is to be judged, running averages of these means and deviations are used. The two need not agree.
+#   when a single page is to be judged, running averages of these means and deviations are used. The two need not
+#   agree.
 # - **{term}`Backbone <backbone>` and {term}`head <head>`.** At the end each picture is averaged to one number, a
-#   *feature*. All this is the backbone. The head is one layer more: four weighted sums of the features, one for each class,
-#   which the softmax turns into four probabilities.
+#   *feature*. All this is the backbone. The head is one layer more: four weighted sums of the features, one for each
+#   class, which the softmax turns into four probabilities.
 #
 # ## A network in a dozen lines
 # Here is one, with four layers, small enough for this page. `backbone` and `head` are the names under which the
@@ -152,13 +154,13 @@ figures.glue("networks-small", parameters(small), ",")
 figures.table(steps, "networks_small")
 
 # %% [markdown]
-# From 7,168 grey values to 32 features to 4 scores, with {glue:text}`networks-small` {term}`parameters <parameter>`, the
-# numbers that training may change.
+# From 7,168 grey values to 32 features to 4 scores, with {glue:text}`networks-small` {term}`parameters <parameter>`,
+# the numbers that training may change.
 
 # %% [markdown]
 # ## A training while you wait
-# Twenty drawn pages of each class to learn from, and eight others of each to check on. They go through the paper's four
-# steps, but cropped to the grid first and smaller, so that the training takes seconds.
+# Twenty drawn pages of each class to learn from, and eight others of each to check on. They go through the paper's
+# four steps, but cropped to the grid first and smaller, so that the training takes seconds.
 
 # %%
 from functools import partial
@@ -182,10 +184,10 @@ print(X.shape, X.dtype, np.bincount(y[learn]), np.bincount(y[check]))
 # %% [markdown]
 # Training shows the network a few pages at a time (a *step*), compares its probabilities with the labels by the
 # {term}`log loss`, which is here called cross-entropy, and moves every parameter a little in the direction that lowers
-# the loss. How far, the {term}`learning rate` says. One pass through all pages is an {term}`epoch`. We take the paper's
-# recipe as it is, in full precision, and train three times. Nothing differs but the seed, from which the first weights and the
-# order of the pages are drawn. (SiLU and sixteen digits are a precaution: with ReLU, or with eight digits, the roundings of
-# one processor and another grow to visibly different curves.)
+# the loss. How far, the {term}`learning rate` says. One pass through all pages is an {term}`epoch`. We take the
+# paper's recipe as it is, in full precision, and train three times. Nothing differs but the seed, from which the first
+# weights and the order of the pages are drawn. (SiLU and sixteen digits are a precaution: with ReLU, or with eight
+# digits, the roundings of one processor and another grow to visibly different curves.)
 
 # %%
 recipe = train.RECIPES["paper"]._replace(precision="float32")
@@ -242,26 +244,28 @@ figures.glue("networks-live-lowered", int(lowered))
 #   {glue:text}`networks-live-first` to {glue:text}`networks-live-train`; on the others it ends near
 #   {glue:text}`networks-live-val`. What the network goes on to learn are these eighty pages, not the classes:
 #   {term}`overfitting`. So the weights of the epoch with the lowest *validation* loss are kept.
-# - **The first epochs look hopeless.** The training loss falls, and the validation accuracy stays at one in four: every
-#   page is given the same class. That is batch normalisation: the running averages, used on the validation pages, lag
-#   behind weights that change quickly. An exercise below looks at it.
+# - **The first epochs look hopeless.** The training loss falls, and the validation accuracy stays at one in four:
+#   every page is given the same class. That is batch normalisation: the running averages, used on the validation
+#   pages, lag behind weights that change quickly. An exercise below looks at it.
 # - **The seed decides.** With seed 0 the hopeless epochs last longer than the patience of the schedule. From epoch
 #   {glue:text}`networks-live-lowered` on the rate is a tenth, and little more is learned:
 #   {glue:text}`networks-live-found-0` of 32 pages right, against {glue:text}`networks-live-found-1` and
-#   {glue:text}`networks-live-found-2` with the other seeds. It is the same network, trained on the same pages by the same
-#   recipe.
+#   {glue:text}`networks-live-found-2` with the other seeds. It is the same network, trained on the same pages by the
+#   same recipe.
 
 # %% [markdown]
 # ## Four architectures, and two more
-# The paper's networks differ in how layers are wired. In a **ResNet** {cite}`he2016` every two layers form a block whose input is
-# added to its output: a block only has to learn what should change, and very deep stacks can be trained. In a **DenseNet**
-# {cite}`huang2017` every layer is given the answers of *all* layers before it in its block, and adds a few pictures of its own.
-# An **EfficientNet** {cite}`tan2019` splits a convolution into two cheap ones, first each picture by itself, then across
-# pictures at each pixel, lets a small side network weigh the pictures, and scales depth, width and resolution together.
-# **EfficientNet-Lite0** is its plainer form for telephones, **MobileNetV3** {cite}`howard2019` a lighter relative.
+# The paper's networks differ in how layers are wired. In a **ResNet** {cite}`he2016` every two layers form a block
+# whose input is added to its output: a block only has to learn what should change, and very deep stacks can be
+# trained. In a **DenseNet** {cite}`huang2017` every layer is given the answers of *all* layers before it in its block,
+# and adds a few pictures of its own. An **EfficientNet** {cite}`tan2019` splits a convolution into two cheap ones,
+# first each picture by itself, then across pictures at each pixel, lets a small side network weigh the pictures, and
+# scales depth, width and resolution together. **EfficientNet-Lite0** is its plainer form for telephones,
+# **MobileNetV3** {cite}`howard2019` a lighter relative.
 #
-# The numbers in the names count layers with weights: ResNet18 has 17 convolutions in a chain and the head. (Three small
-# ones on side ways are not counted, so the table says 20.) A multiplication is counted where a weight meets a pixel.
+# The numbers in the names count layers with weights: ResNet18 has 17 convolutions in a chain and the head. (Three
+# small ones on side ways are not counted, so the table says 20.) A multiplication is counted where a weight meets a
+# pixel.
 
 # %%
 import warnings
@@ -315,8 +319,8 @@ figures.table(built, "networks_built", decimals=2)
 
 # %% [markdown]
 # The paper's four have between {glue:text}`networks-parameters-low` and {glue:text}`networks-parameters-high` million
-# parameters, and 648 files to learn them from. The deepest, DenseNet121 with {glue:text}`networks-deep` convolutions, is
-# one of the two smallest: its layers are thin.
+# parameters, and 648 files to learn them from. The deepest, DenseNet121 with {glue:text}`networks-deep` convolutions,
+# is one of the two smallest: its layers are thin.
 #
 # That so many parameters can be learned from so little is usually the merit of {term}`transfer learning`: the backbone
 # has been trained before, on a million photographs of {term}`ImageNet` {cite}`deng2009`, and kernels for strokes and
@@ -326,8 +330,8 @@ figures.table(built, "networks_built", decimals=2)
 # ## The recipe, and what the paper does not say
 # Of the training the paper {cite}`li2026` names the loss, the optimiser (Adam {cite}`kingma2015`) at a rate of 0.001,
 # a schedule (`ReduceLROnPlateau`, which lowers the rate when the validation loss has not fallen for some epochs),
-# {term}`early stopping`, and at most 20 epochs. Our recipe `paper` is that. `two-phase` is for weights that were trained
-# before: the new head first learns alone, so that its random start does not spoil the backbone.
+# {term}`early stopping`, and at most 20 epochs. Our recipe `paper` is that. `two-phase` is for weights that were
+# trained before: the new head first learns alone, so that its random start does not spoil the backbone.
 
 # %%
 chosen = pd.DataFrame(
@@ -345,16 +349,16 @@ unstated = train.UNSTATED.rename(columns={"paper": "what the paper says"})
 figures.table(unstated, "networks_unstated")
 
 # %% [markdown]
-# The weights at the start weigh most. torchvision's ImageNet weights are files of 20 to 90 MB that have to be fetched from
-# another host. Where they are not at hand, we do not put something else in their place: the four networks were trained
-# **from scratch**, that is, from random weights, and the rows with ImageNet weights say "not run here" until somebody runs
-# them. One row shows transfer learning all the same. EfficientNet-Lite0 is no network of the paper, but its ImageNet weights
-# come as a Python package.
+# The widest gap is the weights at the start. torchvision's ImageNet weights are files of 20 to 90 MB that have to be
+# fetched from another host. Where they are not at hand, we do not put something else in their place: the four networks
+# were trained **from scratch**, that is, from random weights, and the rows with ImageNet weights say "not run here"
+# until somebody runs them. One row shows transfer learning all the same. EfficientNet-Lite0 is no network of the
+# paper, but its ImageNet weights come as a Python package.
 
 # %% [markdown]
 # ## What was run
-# Every run sees the paper's 224 x 224 picture of the *real* page {cite}`khan2021` under the {term}`protocol` `paper`: all
-# 928 files, split at random by class into 648 for training, 140 for validation and 140 for testing.
+# Every run sees the paper's 224 x 224 picture of the *real* page {cite}`khan2021` under the {term}`protocol` `paper`:
+# all 928 files, split at random by class into 648 for training, 140 for validation and 140 for testing.
 
 # %%
 files = data.files()
@@ -372,11 +376,11 @@ figures.glue("networks-lookup", lookup, ".2f")
 # %% [markdown]
 # ```{warning}
 # **All scores of real pages in this chapter leak.** Of the {glue:text}`networks-test` test files
-# {glue:text}`networks-twins` ({glue:text}`networks-twins-share`) have an identical copy among the files trained on, and the validation files
-# that choose the epoch are no better. [](../audit/copies.ipynb) shows how that came about. A program that never opens a
-# picture, [the look-up](../audit/lookup.ipynb), has {glue:text}`networks-lookup` of these very test files right. The
-# scores stand here to be compared with the paper's, which were measured in this way. What the networks can do is the
-# subject of [](../audit/study.ipynb).
+# {glue:text}`networks-twins` ({glue:text}`networks-twins-share`) have an identical copy among the files trained on,
+# and the validation files that choose the epoch are no better. [](../audit/copies.ipynb) shows how that came about. A
+# program that never opens a picture, [the look-up](../audit/lookup.ipynb), has {glue:text}`networks-lookup` of these
+# very test files right. The scores stand here to be compared with the paper's, which were measured in this way. What
+# the networks can do is the subject of [](../audit/study.ipynb).
 # ```
 
 # %%
@@ -491,15 +495,15 @@ figures.glue("networks-parted", f"{wider} of {len(ends)}")
 figures.table(ends, "networks_ends")
 
 # %% [markdown]
-# The last three columns are those of the kept epoch. In {glue:text}`networks-parted` stored trainings the validation loss of
-# that epoch is more than twice the training loss. Of the 140 validation files {glue:text}`networks-val-twins` have a copy in training, so even this
-# distance is too small.
+# The last three columns are those of the kept epoch. In {glue:text}`networks-parted` stored trainings the validation
+# loss of that epoch is more than twice the training loss. Of the 140 validation files {glue:text}`networks-val-twins`
+# have a copy in training, so even this distance is too small.
 
 # %% [markdown]
 # ## Table 2, the paper's beside ours
-# The paper's recall equals its accuracy in every row. That happens when precision, recall and {term}`F1` are averaged over
-# the classes with the class sizes as weights (an exercise below), so ours are averaged in this way here. How
-# it averages the {term}`AUC` the paper does not say; ours is averaged alike.
+# The paper's recall equals its accuracy in every row. That happens when precision, recall and {term}`F1` are averaged
+# over the classes with the class sizes as weights (an exercise below), so ours are averaged in this way here. How it
+# averages the {term}`AUC` the paper does not say; ours is averaged alike.
 
 # %%
 theirs = pd.read_csv(data.tables() / "paper_table2.csv").set_index("model")
@@ -559,14 +563,14 @@ figures.glue("networks-paper-worst", paper.min(), ".3f")
 
 # %% [markdown]
 # {glue:text}`networks-verdict` The paper reports from {glue:text}`networks-paper-worst` to
-# {glue:text}`networks-paper-best`. Why two such tables differ cannot be read off them. The paper's split, its weights at the
-# start, its batch, its patience are unknown; a recipe that stops a few epochs earlier, or a rate too high for weights
-# trained before, costs more than the choice of the network.
+# {glue:text}`networks-paper-best`. Why two such tables differ cannot be read off them. The paper's split, its weights
+# at the start, its batch, its patience are unknown, and the training you saw live was made or spoilt by its patience
+# and its seed.
 #
 # ## Figure 2, with intervals
-# The paper's Figure 2 is a bar chart of test accuracy. We draw it with ours beside it and with what a bar chart leaves out. The
-# intervals of ours draw distinct pages anew, each with all its copies. For the paper's only "so many of 140" is known, so
-# theirs treat the 140 files as independent, which copies are not: they should be wider.
+# The paper's Figure 2 is a bar chart of test accuracy. We draw it with ours beside it and with what a bar chart leaves
+# out. The intervals of ours draw distinct pages anew, each with all its copies. For the paper's only "so many of 140"
+# is known, so theirs treat the 140 files as independent, which copies are not: they should be wider.
 
 # %%
 unit = evaluate.units("paper")
@@ -613,8 +617,8 @@ ax.set(ylabel="test accuracy", ylim=(0, 1.02), xlim=(-0.5, 4.5))
 figures.show(fig, bars, "networks_accuracy")
 
 # %% [markdown]
-# The paper's intervals reach about {glue:text}`networks-width` to either side. No two neighbours in its ranking can be told
-# apart by them.
+# The paper's intervals reach about {glue:text}`networks-width` to either side. No two neighbours in its ranking can be
+# told apart by them.
 #
 # ## What one training can say
 # An interval for each says too little, since all networks are tested on the same files. So we compare in pairs, by the
@@ -639,12 +643,12 @@ figures.table(pairs, "networks_pairs")
 
 # %% [markdown]
 # The paper's order of the four is {glue:text}`networks-order-paper`. Ours, from scratch, is
-# {glue:text}`networks-order-ours`. In {glue:text}`networks-sure` stored pairs the interval of the difference leaves zero
-# out. And this interval knows only one kind of luck, which pages were tested. It does not know the other, which you saw
-# live: train the same network again with another seed, and it scores differently. With one training each, a difference between two networks
-# and a difference between two seeds are the same thing. {cite}`bouthillier2021` measured, for many tasks, that this
-# variance is often as large as the differences papers report. The runs named `...-repeated` in the table above are
-# declared for this: five seeds, five splits.
+# {glue:text}`networks-order-ours`. In {glue:text}`networks-sure` stored pairs the interval of the difference leaves
+# zero out. And this interval knows only one kind of luck, which pages were tested. It does not know the other, which
+# you saw live: train the same network again with another seed, and it scores differently. With one training each, a
+# difference between two networks and a difference between two seeds are the same thing. {cite}`bouthillier2021`
+# measured, for many tasks, that this variance is often as large as the differences papers report. The runs named
+# `...-repeated` in the table above are declared for this: five seeds, five splits.
 
 # %% [markdown]
 # ## Class by class
@@ -663,8 +667,8 @@ figures.glue("networks-hardest", words or "not known yet")
 figures.table(by_class, "networks_recalls", decimals=2)
 
 # %% [markdown]
-# The class with the lowest recall is: {glue:text}`networks-hardest` (number of runs). The 36 MI test files
-# show no more than 30 different ECGs, each of which was trained on; their column says how well a network remembers.
+# The class with the lowest recall is: {glue:text}`networks-hardest` (number of runs). The 36 MI test files show no
+# more than 30 different ECGs, each of which was trained on; their column says how well a network remembers.
 #
 # The same, file by file:
 
@@ -712,8 +716,8 @@ figures.glue("networks-new", int((~twin).sum()))
 #
 # ```{exercise}
 # :label: ex-networks-1
-# *Easy.* Count the parameters of the small network by hand, and then those of the first layer of ResNet18, which has 64
-# kernels of 7 x 7 weights over three colours.
+# *Easy.* Count the parameters of the small network by hand, and then those of the first layer of ResNet18, which has
+# 64 kernels of 7 x 7 weights over three colours.
 # ```
 #
 # ```{solution-start} ex-networks-1
@@ -730,8 +734,9 @@ assert parameters(first_layer) == 64 * 7 * 7 * 3
 by_hand, 64 * 7 * 7 * 3
 
 # %% [markdown]
-# A layer has one 3 x 3 kernel for each pair of pictures before and after, and batch normalisation adds a scale and a shift
-# for each picture after. ResNet18's first layer alone has more than half as many parameters as the whole small network.
+# A layer has one 3 x 3 kernel for each pair of pictures before and after, and batch normalisation adds a scale and a
+# shift for each picture after. ResNet18's first layer alone has more than half as many parameters as the whole small
+# network.
 # ```{solution-end}
 # ```
 
@@ -739,8 +744,8 @@ by_hand, 64 * 7 * 7 * 3
 # ```{exercise}
 # :label: ex-networks-2
 # *Medium.* With seed 0 the schedule lowered the rate. Write the rule of `ReduceLROnPlateau` yourself, replay it on the
-# validation losses of that training, and check it against the rates in its history. Then train again with a patience of 5
-# epochs, which would have been as good a filling of the gap in the paper's text.
+# validation losses of that training, and check it against the rates in its history. Then train again with a patience
+# of 5 epochs, which would have been as good a filling of the gap in the paper's text.
 # ```
 #
 # ```{solution-start} ex-networks-2
@@ -766,19 +771,19 @@ keeps = [h.loc[h["val_loss"].idxmin()] for h in (history, patient)]
 print("right of 32:", [round(32 * best["val_accuracy"]) for best in keeps])
 
 # %% [markdown]
-# An improvement must be at least one part in ten thousand; after more than two epochs without one, the rate is divided by
-# ten. The validation loss did not rise because learning had ended: the training loss was falling well. It rose because the averages of
-# batch normalisation lagged. The schedule cannot tell one from the other. One number, which the paper does not
-# state, decides whether this training comes to anything.
+# An improvement must be at least one part in ten thousand; after more than two epochs without one, the rate is divided
+# by ten. The validation loss did not rise because learning had ended: the training loss was falling well. It rose
+# because the averages of batch normalisation lagged. The schedule cannot tell one from the other. One number, which
+# the paper does not state, decides how far this training comes.
 # ```{solution-end}
 # ```
 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-networks-3
-# *Medium.* Give the trained small network one page alone, and the same page together with 31 others, in training mode and
-# in evaluation mode. When does the company change the answer? Then train for a single epoch and count the right answers
-# in both modes.
+# *Medium.* Give the trained small network one page alone, and the same page together with 31 others, in training mode
+# and in evaluation mode. When does the company change the answer? Then train for a single epoch and count the right
+# answers in both modes.
 # ```
 #
 # ```{solution-start} ex-networks-3
@@ -809,9 +814,9 @@ print("change of a score:", change)
 print("right of 32 after one epoch:", right_after_one)
 
 # %% [markdown]
-# In training mode batch normalisation measures mean and deviation on the pages of the step, so an answer depends on the
-# company. In evaluation mode it uses the running averages, and a page is judged by itself, as it must be: a page that is
-# tested must not learn from its neighbours in the test. The price is the lag. After one epoch the layers
+# In training mode batch normalisation measures mean and deviation on the pages of the step, so an answer depends on
+# the company. In evaluation mode it uses the running averages, and a page is judged by itself, as it must be: a page
+# that is tested must not learn from its neighbours in the test. The price is the lag. After one epoch the layers
 # already know something, as training mode shows, and evaluation mode does not see it yet.
 # ```{solution-end}
 # ```
@@ -819,15 +824,18 @@ print("right of 32 after one epoch:", right_after_one)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-networks-4
-# *Medium.* Show on paper that the recall weighted by class size is the accuracy. Check it in the paper's Table 2, and on
-# predictions, from their confusion matrix.
+# *Medium.* Show on paper that the recall weighted by class size is the accuracy. Check it in the paper's Table 2, and
+# on predictions, from their confusion matrix.
 # ```
 #
 # ```{solution-start} ex-networks-4
 # :class: dropdown
 # ```
 # Let $h_k$ be the hits among the $n_k$ files of class $k$, and $n = \sum_k n_k$. Then
-# $\sum_k \frac{n_k}{n} \frac{h_k}{n_k} = \frac{1}{n} \sum_k h_k$, which is the accuracy: the sizes cancel.
+#
+# $$\sum_k \frac{n_k}{n} \frac{h_k}{n_k} = \frac{1}{n} \sum_k h_k,$$
+#
+# which is the accuracy: the sizes cancel.
 
 # %%
 assert (theirs["recall"] == theirs["test_accuracy"]).all()
@@ -847,8 +855,8 @@ print("equal in", len(theirs), "rows of the paper")
 # %% [markdown]
 # ```{exercise}
 # :label: ex-networks-5
-# *Hard.* The paper's two ResNets are 7 of 140 files apart. Suppose both were equally good, right with the mean of their two
-# accuracies on each file, independently. How often would they be at least 7 files apart?
+# *Hard.* The paper's two ResNets are 7 of 140 files apart. Suppose both were equally good, right with the mean of
+# their two accuracies on each file, independently. How often would they be at least 7 files apart?
 # ```
 #
 # ```{solution-start} ex-networks-5
@@ -866,25 +874,26 @@ assert gap == 7 and 0.2 < often < 0.6
 round(often, 2)
 
 # %% [markdown]
-# In about two pairs of five. Two networks that stumble over the same files would be closer together, and two seeds, two
-# splits, or copies in the test part would drive them farther apart. Seven files are no finding.
+# In about two pairs of five. Two networks that stumble over the same files would be closer together, and two seeds,
+# two splits, or copies in the test part would drive them farther apart. Seven files are no finding.
 # ```{solution-end}
 # ```
 
 # %% [markdown]
 # ```{admonition} Key points
 # :class: keypoints
-# - A convolutional network slides small learned kernels over a page, layer upon layer; its backbone makes features, its head
-#   four scores.
+# - A convolutional network slides small learned kernels over a page, layer upon layer; its backbone makes features,
+#   its head four scores.
 # - The validation loss lowers the rate, ends the training and picks the epoch. It can mislead all three.
-# - "Transfer learning" without saying which weights, at which rate, in how many steps, cannot be repeated; what could not be
-#   run here is named so, with its command.
-# - {glue:text}`networks-twins` of the {glue:text}`networks-test` test files were trained on under another name, and looking
-#   those up beats all four networks of the paper.
+# - "Transfer learning" without saying which weights, at which rate, in how many steps, cannot be repeated; what could
+#   not be run here is named so, with its command.
+# - {glue:text}`networks-twins` of the {glue:text}`networks-test` test files were trained on under another name, and
+#   looking those up beats all four networks of the paper.
 # - One training each is no ranking: the seed alone moves the score.
 # ```
 #
 # ## Further reading
-# The four architectures: {cite}`he2016`, {cite}`huang2017`, {cite}`tan2019`, and {cite}`howard2019` for the light one. Batch
-# normalisation: {cite}`ioffe2015`. The optimiser: {cite}`kingma2015`. Photographs as a school for other pictures:
-# {cite}`deng2009`. On what seeds, splits and settings do to comparisons: {cite}`bouthillier2021`. The data: {cite}`khan2021` (CC BY 4.0).
+# The four architectures: {cite}`he2016`, {cite}`huang2017`, {cite}`tan2019`, and {cite}`howard2019` for the light one.
+# Batch normalisation: {cite}`ioffe2015`. The optimiser: {cite}`kingma2015`. Photographs as a school for other
+# pictures: {cite}`deng2009`. On what seeds, splits and settings do to comparisons: {cite}`bouthillier2021`. The data:
+# {cite}`khan2021` (CC BY 4.0).
