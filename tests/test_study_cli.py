@@ -292,7 +292,7 @@ def cluster(tmp_path_factory):
     }
     with (
         dask.config.set(settings),
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as started,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started,
     ):
         yield started
 
@@ -373,6 +373,6 @@ def test_a_scheduler_without_workers(results, monkeypatch):
     from distributed import LocalCluster
 
     monkeypatch.setattr(study, "_PATIENCE", 3)
-    with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty:
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
         ended = run("run", "quick", "--scheduler", empty.scheduler.address)
     assert ended.exit_code == 2 and "has no workers; start some with `dask worker" in ended.stderr
