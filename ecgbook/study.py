@@ -434,10 +434,10 @@ class _Place(NamedTuple):
         return _fold_path(self.folder, self.repeat, self.fold).with_suffix(suffix)
 
 
-def _text(frame: pd.DataFrame, place: _Place, columns: list[str]) -> str:
-    """CSV without a head, numbers with five decimals."""
+def _text(frame: pd.DataFrame, place: _Place, columns: list[str], digits: str = "%.5f") -> str:
+    """CSV without a head."""
     frame = frame.assign(repeat=place.repeat, fold=place.fold)[columns]
-    return frame.to_csv(index=False, header=False, float_format="%.5f", lineterminator="\n")
+    return frame.to_csv(index=False, header=False, float_format=digits, lineterminator="\n")
 
 
 def _fit_fold(study: Study, X: pd.DataFrame, model, place: _Place) -> Fold:
@@ -515,7 +515,7 @@ def _network_fold(study: Study, place: _Place) -> Fold:
         if study.keeps:
             distinct = np.flatnonzero(frame["file"] == frame["first_copy"])
             kept = networks.embed(network, shown[distinct]).astype(np.float16)
-    return Fold(_text(pd.concat(rows), place, evaluate.COLUMNS), _text(epochs, place, HISTORY), kept)
+    return Fold(_text(pd.concat(rows), place, evaluate.COLUMNS), _text(epochs, place, HISTORY, "%.6g"), kept)
 
 
 HISTORY = ["repeat", "fold", *train.HISTORY]
