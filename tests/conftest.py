@@ -18,3 +18,14 @@ def eicp() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real pages: {folder} is absent (set ECGBOOK_DATA to the folder that holds eicp/)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Compute with one thread: threads that wait for each other on a busy machine take ten times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -18,6 +18,7 @@ from ecgbook import networks
 from ecgbook.data import EcgbookError
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WIDTHS = {
     "resnet18": 512,
@@ -28,15 +29,6 @@ WIDTHS = {
     "efficientnet-lite0": 1280,
 }
 SMALL = "mobilenet-v3-small"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for each other on a busy machine take ten times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pages(n: int = 3, parts: int = 1, size: tuple[int, int] = (64, 64), seed: int = 0) -> np.ndarray:

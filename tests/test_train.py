@@ -21,18 +21,10 @@ from ecgbook.data import EcgbookError
 from ecgbook.train import Recipe
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LIGHT = "mobilenet-v3-small"
 QUICK = Recipe(epochs=3, batch=8)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for each other on a busy machine take ten times as long as one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def squares(n: int, seed: int = 0, size: int = 32) -> tuple[np.ndarray, np.ndarray]:
