@@ -40,6 +40,10 @@ ORDER = [
     "publish",
     "pretrain",
     "study",
+    "cases",
+    "gallery",
+    "explain",
+    "trust",
     "cli",
 ]
 
