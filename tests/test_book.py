@@ -42,8 +42,13 @@ ORDER = [
     "study",
     "cases",
     "gallery",
+    "regions",
     "explain",
     "trust",
+    "networks1d",
+    "detect",
+    "denoise",
+    "leads",
     "cli",
 ]
 
