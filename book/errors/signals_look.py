@@ -40,7 +40,17 @@ import json
 import numpy as np
 import pandas as pd
 
-from ecgbook import cases, data, evaluate, explain, figures, measure, models, study
+from ecgbook import (
+    cases,
+    data,
+    evaluate,
+    explain,
+    figures,
+    measure,
+    models,
+    regions,
+    study,
+)
 
 figures.use()
 fitted = explain.fit(fold=0)
@@ -707,12 +717,13 @@ figures.glue("look-hit-chance", hit.loc[("real", "any sign"), "by chance"], ".0%
 
 # %% [markdown]
 # ## All methods in one table
-# Each beside its control. Faithfulness is measured on other players in some (families, leads or waves), so compare a
-# method with its own control first, and methods with each other only where they move the same things.
+# Each beside its control, the four methods of [the page networks](networks_look.ipynb) below. Faithfulness is measured on
+# other players in some (families, leads, waves, or patches of a page) and against another control, so compare a method with
+# its own control first, and methods with each other only where they move the same things.
 
 # %%
 SHARED = ["method", "model", "faithfulness", "control", "stability", "seconds"]
-board = judged[SHARED].copy()
+board = pd.concat([judged, regions.summary()], ignore_index=True)[SHARED]
 board["beats its control"] = np.where(
     board["faithfulness"] > board["control"], "yes", "no"
 )
@@ -732,8 +743,7 @@ figures.glue("look-dearest-seconds", dear["seconds"].iloc[-1], ".1f")
 # %% [markdown]
 # {glue:text}`look-all-beat` of the {glue:text}`look-all` methods that have been run score above their control; those that do not:
 # {glue:text}`look-all-not`. The cost is in seconds of one core for an ECG or a page: the cheapest is
-# {glue:text}`look-cheapest`, the dearest {glue:text}`look-dearest` with {glue:text}`look-dearest-seconds` s. Rows of page
-# networks appear as soon as their run is stored.
+# {glue:text}`look-cheapest`, the dearest {glue:text}`look-dearest` with {glue:text}`look-dearest-seconds` s.
 
 # %% [markdown]
 # ## Exercises
