@@ -99,7 +99,9 @@ for name, (y, x) in boxes((524, 738)).items():
     ax.text(*at, name, ha="center", va="center", rotation=turn, weight="bold")
     drawn.append((name, page_part[name]))
 figures.show(
-    fig, pd.DataFrame(drawn, columns=["region", "part of the page"]), "page_look_regions"
+    fig,
+    pd.DataFrame(drawn, columns=["region", "part of the page"]),
+    "page_look_regions",
 )
 
 # %% [markdown]
@@ -695,7 +697,9 @@ closest = off.stack().idxmax()
 figures.glue("look-closest", f"{closest[0]} and {closest[1]}")
 figures.glue("look-closest-rho", off.stack().max(), ".2f")
 figures.glue("look-farthest-rho", off.stack().min(), ".2f")
-figures.table(matrix.rename_axis("method").reset_index(), "page_look_agreement", decimals=2)
+figures.table(
+    matrix.rename_axis("method").reset_index(), "page_look_agreement", decimals=2
+)
 
 # %% [markdown]
 # Mean rank correlations from {glue:text}`look-farthest-rho` to {glue:text}`look-closest-rho`; the closest are
