@@ -242,7 +242,7 @@ def scored(rows):
 # The plainest control needs no map. Cut the page into three bands, *before* it is made small, and train the same
 # network by the same recipe on each band alone. What can be learned from the header without the ECG?
 
-# %%
+# %% tags=["hide-input"]
 bands = scored(
     [
         ("whole page", "page, seed 0", "the whole page"),
@@ -338,7 +338,7 @@ falls = [regions.interval(fall(what)) for what in left]
 table[["fall of the probability", "low", "high"]] = falls
 figures.table(table, "page_look_left", decimals=3)
 
-# %%
+# %% tags=["hide-input"]
 fell = table.set_index("what is left")
 for what in (
     "all but the header",
@@ -358,7 +358,7 @@ for what in (
             f"look-{key}-fall{name}", round(fell.loc[what, column], 3) + 0.0, ".3f"
         )
 
-# %%
+# %% tags=["hide-input"]
 for what in ("all but the header", "all but the footer", "all but the margin"):
     assert abs(fell.loc[what, "fall of the probability"]) < 0.03
 assert fell.loc["all but the leads", "low"] > 0.3
@@ -383,7 +383,7 @@ assert (
 # Region by region, and in a finer unit: by how much does the probability of the class that was called fall? Beside it,
 # the same for a network with random weights, since a page with a hole is a surprise to any network.
 
-# %%
+# %% tags=["hide-input"]
 drops = outputs[outputs["what"] == "drop"]
 
 
@@ -442,8 +442,8 @@ figures.show(fig, by_region, "page_look_drops")
 
 # %% [markdown]
 # Header, margin and footer lie at zero. The two networks are right equally often, and yet lean on different places: the
-# first most on {glue:text}`look-first-0`, with a fall of {glue:text}`look-first-drop-0`, which is worth
-# {glue:text}`look-first-other-0` to the second; the second on {glue:text}`look-first-1`, with
+# first most on the region {glue:text}`look-first-0`, with a fall of {glue:text}`look-first-drop-0`, which is worth
+# {glue:text}`look-first-other-0` to the second; the second on the region {glue:text}`look-first-1`, with
 # {glue:text}`look-first-drop-1` against {glue:text}`look-first-other-1`. Nothing differs between them but the seed. The
 # six chest leads together cost {glue:text}`look-chest` more than the six limb leads; the interval,
 # {glue:text}`look-chest-low` to {glue:text}`look-chest-high`, does not exclude that they count alike. Two cautions. The
@@ -505,7 +505,7 @@ figures.show(
 # ## Where the maps lie
 # Now the maps. Summed by region they say how much of an answer is put down to the header, to the leads, and so on.
 
-# %%
+# %% tags=["hide-input"]
 shared = outputs[outputs["what"] == "share"]
 rows = []
 for kind in regions.KINDS:
@@ -604,7 +604,7 @@ axes[0].set_ylabel("probability of the class")
 fig.supxlabel("share of the patches brought in or taken out", fontsize=10)
 figures.show(fig, curves, "page_look_curves")
 
-# %%
+# %% tags=["hide-input"]
 verdicts = regions.verdicts()
 faith = regions.faithfulness()
 orders = {m: (m, "trained") for m in regions.METHODS}
@@ -620,7 +620,7 @@ ax.axvline(0, color=figures.INK, linewidth=0.8)
 ax.set_xlabel("faithfulness (area between insertion and deletion)")
 figures.show(fig, order, "page_look_faith")
 
-# %%
+# %% tags=["hide-input"]
 beats = verdicts["gain low"] > 0
 figures.glue("look-beaten-by", ", ".join(verdicts.index[beats]) or "none")
 figures.glue("look-not-beaten-by", ", ".join(verdicts.index[~beats]) or "none")
