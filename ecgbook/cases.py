@@ -130,13 +130,53 @@ def _table() -> pd.DataFrame:
     return measure.measurements().set_index("file")
 
 
-@lru_cache(maxsize=512)
-def _leads_with(file: str) -> pd.DataFrame:
-    """Which lead shows which sign (1, 0, NaN), rows are leads."""
+def leads_with(row: pd.Series, sex: str) -> pd.DataFrame:
+    """Say which lead shows which of the guideline's signs.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        What :func:`ecgbook.measure.measure` found.
+    sex : str
+        As printed: "Male", "Female" or "".
+
+    Returns
+    -------
+    pandas.DataFrame
+        1, 0 or NaN; rows are leads, columns ``st_up``, ``st_down``, ``q``, ``t_inverted``.
+    """
     columns = [f"{lead}_{what}" for lead in LEADS for what in measure._OF_LEAD]
-    values = _table().loc[file, columns].to_numpy(float).reshape(len(LEADS), -1)
+    values = row[columns].to_numpy(float).reshape(len(LEADS), -1)
     per_lead = pd.DataFrame(values, index=list(LEADS), columns=list(measure._OF_LEAD))
-    return measure._signs(per_lead, _pages().loc[file, "sex"])
+    return measure._signs(per_lead, sex)
+
+
+def criteria_of(row: pd.Series, sex: str) -> pd.DataFrame:
+    """List the guideline's signs that measurements meet: the same as :func:`criteria`, for any ECG.
+
+    Parameters
+    ----------
+    row, sex
+        As for :func:`leads_with`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As for :func:`criteria`.
+
+    Examples
+    --------
+    >>> from ecgbook import synth
+    >>> row = pd.Series(measure.measure(synth.window(synth.record("MI", 7))))
+    >>> criteria_of(row, "")["sign"].isin(["ST elevation"]).any()
+    np.True_
+    """
+    met = [
+        (sign, wall) for sign in measure._SIGNS for wall in measure.TERRITORIES if row[f"{sign}_{wall}"] == 1
+    ]
+    shown = leads_with(row, sex) if met else None
+    rows = [(measure._SIGNS[sign], wall, _leads_of(shown[sign], sign, wall)) for sign, wall in met]
+    return pd.DataFrame(rows, columns=["sign", "territory", "leads"])
 
 
 def criteria(file: str) -> pd.DataFrame:
@@ -169,13 +209,7 @@ def criteria(file: str) -> pd.DataFrame:
     ['sign', 'territory', 'leads']
     """
     _must_be_known([file])
-    row = _table().loc[file]
-    met = [
-        (sign, wall) for sign in measure._SIGNS for wall in measure.TERRITORIES if row[f"{sign}_{wall}"] == 1
-    ]
-    shown = _leads_with(file) if met else None
-    rows = [(measure._SIGNS[sign], wall, _leads_of(shown[sign], sign, wall)) for sign, wall in met]
-    return pd.DataFrame(rows, columns=["sign", "territory", "leads"])
+    return criteria_of(_table().loc[file], _pages().loc[file, "sex"])
 
 
 def _leads_of(shown: pd.Series, sign: str, wall: str) -> str:
@@ -234,8 +268,13 @@ def reasons(file: str) -> str:
     >>> reasons("PMI(16).jpg")
     'no sign, nothing outside the usual limits'
     """
-    found = [f"{at.sign} {at.territory} ({at.leads})" for at in criteria(file).itertuples()]
-    row = _table().loc[file]
+    _must_be_known([file])
+    return reasons_of(_table().loc[file], _pages().loc[file, "sex"])
+
+
+def reasons_of(row: pd.Series, sex: str) -> str:
+    """Say the same as :func:`reasons` of the measurements of any ECG."""
+    found = [f"{at.sign} {at.territory} ({at.leads})" for at in criteria_of(row, sex).itertuples()]
     odd = [name for name, (low, high) in models.LIMITS.items() if row[name] < low or row[name] > high]
     found += [_IN_WORDS[name].format(row[name]) for name in odd]
     found += ["no P wave seen"] if row["p_seen"] == 0 else []
@@ -618,7 +657,8 @@ def _contiguous(level: pd.DataFrame) -> pd.Series:
 def _measured() -> pd.DataFrame:
     table = _table()
     of = {what: models._of_leads(table, LEADS, what) for what in ("stj_mv", "st60_mv", "t_polarity")}
-    q = [_leads_with(file)["q"].drop(_NO_WITNESS).sum() for file in table.index]
+    sex = _pages()["sex"]
+    q = [leads_with(row, sex[file])["q"].drop(_NO_WITNESS).sum() for file, row in table.iterrows()]
     own = {
         "q_leads": pd.Series(q, table.index),
         "st_elevation_mv": _contiguous(of["stj_mv"]),

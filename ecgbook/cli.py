@@ -17,7 +17,7 @@
 # ends with 130; a traceback means a fault of ours.
 
 # %%
-"""The ``ecgbook`` command: get the data sets, digitise pages, run the study, audit any folder of images."""
+"""The ``ecgbook`` command: get the data sets, digitise and classify pages, run the study, audit folders of images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 import click
 import pandas as pd
@@ -57,6 +57,9 @@ from typer.core import TyperGroup
 
 import ecgbook
 from ecgbook import data
+
+if TYPE_CHECKING:
+    from ecgbook.predict import Prediction
 
 # %% [markdown]
 # ## How errors end
@@ -81,8 +84,8 @@ class _OneSentence(TyperGroup):
 
 app = typer.Typer(
     cls=_OneSentence,
-    help="Tools of the ECG book: its data sets, a digitiser for pages, its study of classifiers, an audit for"
-    " any folder of images.",
+    help="Tools of the ECG book: its data sets, a digitiser and a classifier for pages, its study of classifiers, an"
+    " audit for any folder of images.",
     epilog="For teaching and research: no medical device, not for diagnosis.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -355,11 +358,15 @@ def digitize_pages(
         raise typer.Exit(1)
 
 
-def _given(pages: Sequence[Path]) -> list[_Job]:
+def _must_be_files(pages: Sequence[Path]) -> None:
     for path in pages:
         if not path.is_file():
             what = "is a folder; name the images in it" if path.is_dir() else "no such file; name an image"
             raise data.EcgbookError(f"{path}: {what}")
+
+
+def _given(pages: Sequence[Path]) -> list[_Job]:
+    _must_be_files(pages)
     return [_Job(str(path), partial(data.open_image, path), None, None) for path in pages]
 
 
@@ -458,7 +465,10 @@ def _tell(rows: Sequence[dict]) -> None:
             typer.echo(f"{row['file']}: {row['said']}")
 
 
-def _in_processes(task: Callable[[_Job], dict], jobs: Sequence[_Job], workers: int) -> Iterator[dict]:
+_Task, _Result = TypeVar("_Task"), TypeVar("_Result")
+
+
+def _in_processes(task: Callable[[_Task], _Result], jobs: Sequence[_Task], workers: int) -> Iterator[_Result]:
     pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"))
     try:
         for future in _submitted(pool, task, jobs):
@@ -472,8 +482,8 @@ def _in_processes(task: Callable[[_Job], dict], jobs: Sequence[_Job], workers: i
 
 
 def _submitted(
-    pool: ProcessPoolExecutor, task: Callable[[_Job], dict], jobs: Sequence[_Job]
-) -> list[Future[dict]]:
+    pool: ProcessPoolExecutor, task: Callable[[_Task], _Result], jobs: Sequence[_Task]
+) -> list[Future[_Result]]:
     """Submit all jobs, which starts the processes; they inherit the settings that hold meanwhile."""
     threads = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -770,6 +780,79 @@ def _scores(name: str, protocol: str, results: Path) -> str:
         words = f"recall {label}" if label else _SHOWN[row.metric]
         lines.append(f"{words:<17}{row.estimate:8.3f}  {row.low:.3f} to {row.high:.3f}{hits.get(label, '')}")
     return "\n".join(lines)
+
+
+# %% [markdown]
+# ## `ecgbook predict`
+# The headline model on pages of one's own: a line a page, and if wanted a report to read and a file for programs.
+# Both are written when all pages are done. A page that is refused is named with the reason.
+
+
+# %%
+@app.command("predict")
+def predict_pages(
+    pages: Annotated[
+        list[Path],
+        typer.Argument(metavar="PAGE...", help="ECG pages: JPEG, PNG, another image format, or PDF."),
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all that was found here, as JSON.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write a report with pictures here, as HTML."),
+    ] = None,
+    workers: _Workers = 2,
+) -> None:
+    """Classify ECG pages: calibrated probabilities, the classes that cannot be excluded, reasons to doubt.
+
+    The pages must be of the form that the digitiser knows (EDAN SE-3, 25 mm/s, 10 mm/mV). What is not, is refused
+    with the reason, the rest goes on, and the exit status is 1. A page of the published data set is recognised, and
+    answered by what models said that had not seen it. Not for diagnosis.
+    """
+    from ecgbook import predict
+
+    _must_be_files(pages)
+    for path in filter(None, (json_file, report)):
+        if path.resolve() in {page.resolve() for page in pages}:
+            raise data.EcgbookError(f"{path}: is one of the pages; write to another file")
+        data.check_writable(path)
+    found = _predicted(pages, workers)
+    for one in found:
+        typer.echo(_said(one), err=not one.verdict.accepted)
+    if json_file is not None:
+        told = [predict.as_dict(one) for one in found]
+        data.write_whole(json_file, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    if report is not None:
+        data.write_whole(report, predict.report(found))
+    typer.echo(predict.NOTICE, err=True)
+    if not all(one.verdict.accepted for one in found):
+        raise typer.Exit(1)
+
+
+def _predicted(pages: Sequence[Path], workers: int) -> list[Prediction]:
+    """Predictions in the order of the files and their pages."""
+    from ecgbook import predict
+
+    one = predict.predict_file
+    results = _in_processes(one, pages, workers) if min(workers, len(pages)) > 1 else map(one, pages)
+    found = []
+    with _bars(MofNCompleteColumn()) as progress:
+        for done, of_file in enumerate(results, start=1):
+            found.extend(of_file)
+            progress("predict", done, len(pages))
+    return found
+
+
+def _said(found: Prediction) -> str:
+    """One line for one prediction."""
+    if not found.verdict.accepted:
+        return f"{found.name}: not classified ({found.verdict.stage}): {'; '.join(found.verdict.reasons)}"
+    held = ", ".join(found.members) or "none"
+    parts = [f"{found.called} {found.probabilities.max():.2f}", f"95 % set: {held}"]
+    parts += [f"published as {found.known}, shown out of fold"] if found.known else []
+    parts += [f"doubts: {'; '.join(found.doubts)}"] if found.doubts else []
+    return f"{found.name}: {' | '.join(parts)}"
 
 
 # %% [markdown]

@@ -387,9 +387,27 @@ def measured(file: str) -> pd.DataFrame:
     >>> measured("PMI(16).jpg").iloc[0].tolist()
     ['heart rate', '97 /min']
     """
-    met = cases.criteria(file)
+    cases._must_be_known([file])
     row = measure.measurements().set_index("file").loc[file]
-    signs = cases._leads_with(file)
+    return facts(row, data.pages().set_index("file").loc[file, "sex"])
+
+
+def facts(row: pd.Series, sex: str) -> pd.DataFrame:
+    """List the same of the measurements of any ECG.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        What :func:`ecgbook.measure.measure` found.
+    sex : str
+        As printed: "Male", "Female" or "".
+
+    Returns
+    -------
+    DataFrame
+        As for :func:`measured`.
+    """
+    met, signs = cases.criteria_of(row, sex), cases.leads_with(row, sex)
     rows = [
         ("heart rate", _number(row["heart_rate"], "/min")),
         ("PR interval", _number(row["pr_ms"], "ms") if row["p_seen"] else "no P wave seen"),

@@ -1243,17 +1243,36 @@ def accept(page: Image.Image | Path | str, guard: Guard | None = None) -> Verdic
     >>> accept(draw.draw_page(synth.record("Normal", 1))[0]).accepted
     True
     """
+    return admit(page, guard)[1]
+
+
+def admit(
+    page: Image.Image | Path | str, guard: Guard | None = None
+) -> tuple[digitize.Reading | None, Verdict]:
+    """Judge a page as :func:`accept` does, and keep what was read on the way.
+
+    Parameters
+    ----------
+    page, guard
+        As for :func:`accept`.
+
+    Returns
+    -------
+    Reading or None
+        The signals; None if an early gate refused the page before it was read.
+    Verdict
+    """
     image = _opened(page)
     if isinstance(image, Verdict):
-        return image
+        return None, image
     try:
         reading = digitize.read(image)
     except EcgbookError as error:
-        return _refuse("form", str(error).removeprefix("page: ").partition(";")[0])
+        return None, _refuse("form", str(error).removeprefix("page: ").partition(";")[0])
     misprinted = _misprinted(image)
     if misprinted:
-        return _refuse("form", *misprinted)
-    return judge(reading, guard)
+        return reading, _refuse("form", *misprinted)
+    return reading, judge(reading, guard)
 
 
 # %% [markdown]

@@ -45,6 +45,7 @@ ORDER = [
     "regions",
     "explain",
     "trust",
+    "predict",
     "networks1d",
     "detect",
     "denoise",

@@ -429,6 +429,8 @@ figures.show(fig, of_six, "know_foreign_drawn")
 # this is the form's doing: a reader of one form refuses other forms. The page at 50 mm/s is the
 # instructive one: all its lines lie where they should, every interval would be read at twice its
 # length, and only the footer gives it away. A page whose footer *lies* could still pass.
+# The command `ecgbook predict` ([](../../ecgbook/predict.py)) asks these gates before it asks the model: what they refuse
+# gets no class, only the reason.
 
 # %% [markdown]
 # ## What hardly anyone notices
