@@ -465,7 +465,8 @@ def _tell(rows: Sequence[dict]) -> None:
             typer.echo(f"{row['file']}: {row['said']}")
 
 
-_Task, _Result = TypeVar("_Task"), TypeVar("_Result")
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 def _in_processes(task: Callable[[_Task], _Result], jobs: Sequence[_Task], workers: int) -> Iterator[_Result]:
