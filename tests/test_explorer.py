@@ -428,6 +428,20 @@ def test_practice_prints_no_answer(opened):
     assert not re.search(r"(?:HB|MI|Normal)\(\d", page.locator("article").inner_text())
 
 
+def test_an_ecg_that_cannot_be_loaded_is_never_shown_as_another(tab):
+    tab.route("**/mi-2.js", lambda route: route.abort())
+    tab.goto((SITE / PAGE).as_uri() + "#MI(1)")
+    drawn(tab, "MI(1)")
+    tab.locator(".explorer-next").click()
+    assert tab.locator("#explorer-name").inner_text() == "MI(2)"
+    tab.locator(".explorer-paper", has_text="could not be loaded").wait_for()
+    assert tab.locator(".explorer-paper svg").count() == 0 and tab.locator(".explorer-answer").count() == 0
+    tab.unroute("**/mi-2.js")
+    tab.locator(".explorer-previous").click()
+    tab.locator(".explorer-next").click()
+    drawn(tab, "MI(2)")
+
+
 def test_a_phone_gets_an_arrangement_of_its_own(opened, tab):
     tab.set_viewport_size({"width": 320, "height": 700})
     page = opened("PMI(32)")

@@ -7,6 +7,7 @@
   const form = find("form");
   const list = find(".explorer-list");
   const folder = new URL(".", document.currentScript.src).href;
+  const asked = new Map(); // name of an ECG -> the script that will bring it
   const loaded = new Map(); // name of an ECG -> what its script brought
   let index; // what cases.js brought
   let cases = [];
@@ -150,6 +151,7 @@
     find(".explorer-previous").disabled = at <= 0;
     find(".explorer-next").disabled = at === listed.length - 1;
     find(".explorer-said").textContent = aloud ? `${options[i].textContent}; ${at + 1} of ${listed.length}` : "";
+    if (!loaded.has(cases[i].name)) clearCase();
     load(cases[i], draw);
     if (listed[at + 1] !== undefined) load(cases[listed[at + 1]], () => {}); // so that paging on does not wait
   };
@@ -159,13 +161,25 @@
       then();
       return;
     }
-    const address = `${folder}${ecg.slug}.js`;
-    let script = document.querySelector(`script[src="${address}"]`);
-    if (!script) {
-      script = element("script", { src: address });
+    if (!asked.has(ecg.name)) {
+      const script = element("script", { src: `${folder}${ecg.slug}.js` });
+      script.addEventListener("error", () => {
+        asked.delete(ecg.name); // so that it is asked for again next time
+        script.remove();
+        if (cases[current] === ecg) find(".explorer-paper").textContent = "This ECG could not be loaded.";
+      });
+      asked.set(ecg.name, script);
       document.head.append(script);
     }
-    script.addEventListener("load", then);
+    asked.get(ecg.name).addEventListener("load", then);
+  };
+
+  // While an ECG is on its way, nothing of the one before may stand under its name; the page keeps its height.
+  const clearCase = () => {
+    const sheet = find(".explorer-paper");
+    sheet.style.minHeight = `${sheet.offsetHeight}px`;
+    [".explorer-paper", ".explorer-facts", ".explorer-answers"].forEach((what) => find(what).replaceChildren());
+    find(".explorer-doubt").hidden = true;
   };
 
   // Every ECG is listed again; the model stays.
@@ -291,6 +305,7 @@
     const ecg = loaded.get(cases[current].name);
     const sheet = find(".explorer-paper");
     if (!ecg || !sheet.clientWidth) return;
+    sheet.style.minHeight = "";
     sheet.innerHTML = paper(ecg, sheet.clientWidth);
     const { label: given, rate } = cases[current];
     const known = `${cases[current].name}, folder ${index.classes[given]}. Criteria met: ${inWords(ecg.met)}.`;
@@ -519,7 +534,11 @@
       if (document.fullscreenElement === figure) turn(event);
     });
     window.addEventListener("hashchange", followAddress);
-    new ResizeObserver(drawPaper).observe(find(".explorer-paper"));
+    let width = 0;
+    new ResizeObserver(([sheet]) => {
+      if (sheet.contentRect.width !== width && current >= 0) drawPaper();
+      width = sheet.contentRect.width;
+    }).observe(find(".explorer-paper"));
   };
 
   const restart = () => {
