@@ -94,12 +94,18 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # **The signal.** From a page back to twelve leads in millivolts, checked by the laws of physics; from the leads to the
 # measurements that a cardiologist would make; and from these to models whose scores no copy has helped.
 #
-# **Beyond.** The plan for testing all this on another hospital's ECGs, registered before anybody looked.
+# **The errors.** Which old infarctions are missed, and whether the paper's reasons for it hold; every hard case drawn on ECG
+# paper; [all 491 ECGs](errors/explorer.md) to page through; what the models look at, and how one can know; and when a model
+# should say "I don't know".
+#
+# **Beyond.** A review of the field, read critically, and its families at work on real signals; the plan for testing all this on
+# another hospital's ECGs, registered before anybody looked.
 #
 # **The package.** Every function used here, as pages that you can read from top to bottom: the modules are written to
 # be read, and the book renders them as they stand.
 #
-# **Back matter.** How the book is tested, a glossary, the bibliography.
+# **Back matter.** The leaderboard, a data card and a model card, how the book is tested, a glossary, the bibliography. For a
+# page of your own there is `ecgbook predict PAGE` (not for diagnosis).
 #
 # ## How to read it
 # Where a word of medicine or of method first appears, it links to the glossary. Every figure carries the numbers that
