@@ -92,8 +92,8 @@ def _connected(files: pd.Series, pairs: Sequence[tuple[str, str]]) -> np.ndarray
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    place = pd.Series(range(len(files)), files)
-    a, b = (place[list(side)].to_numpy() for side in zip(*pairs, strict=True))
+    place = {file: row for row, file in enumerate(files)}
+    a, b = np.array([(place[one], place[other]) for one, other in pairs]).T
     graph = coo_array((np.ones(len(pairs)), (a, b)), shape=(len(files), len(files)))
     return pd.factorize(connected_components(graph, directed=False)[1])[0] + 1
 
