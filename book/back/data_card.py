@@ -89,7 +89,7 @@ ax.invert_yaxis()
 ax.set_xlabel("files")
 figures.show(fig, drawn.rename_axis("class").reset_index(), "data_card_files")
 
-# %%
+# %% tags=["hide-input"]
 figures.glue("data-card-files", len(files))
 figures.glue("data-card-distinct", len(pages))
 figures.glue("data-card-groups", pages["group"].nunique())
@@ -216,8 +216,8 @@ figures.glue("data-card-joined", joined)
 
 # %% [markdown]
 # ## Recommended splits
-# The book's {term}`protocols <protocol>`, five folds each: what a test fold looks like, and what of it has been seen
-# in training.
+# The book's {term}`protocols <protocol>`, five folds each: what a test fold looks like, and which share of it has a
+# copy, or a page of the same group, in training.
 
 # %%
 from ecgbook import splits
@@ -235,7 +235,7 @@ for name in ("paper", "unique", "grouped"):
     rows.append((name, len(frame), in_test, *share.values()))
 advice = ["only to reproduce the paper", "if nothing else is known", "recommended"]
 columns = ["protocol", "instances", "MI in a test fold"]
-columns += ["test with its copy in training", "test with its group in training"]
+columns += ["copy in training", "group in training"]
 split_table = pd.DataFrame(rows, columns=columns).assign(use=advice)
 assert split_table.iloc[2, 3:5].sum() == 0 < split_table.iloc[1, 4]
 figures.table(split_table, "data_card_splits", decimals=2)
@@ -274,6 +274,7 @@ figures.table(split_table, "data_card_splits", decimals=2)
 # %%
 import shutil
 import tempfile
+import textwrap
 from pathlib import Path
 
 from ecgbook import audit_report, draw, synth
@@ -289,7 +290,7 @@ shutil.copy(root / "Normal" / "3.png", root / "MI" / "13.png")
 
 found = audit.audit(root)
 grouped = audit_report.grouped(root, found)
-print(audit_report.sentence(grouped, found))
+print(textwrap.fill(audit_report.sentence(grouped, found), 88))
 print("shared:", audit_report.leaking(grouped), "of", len(grouped), "files")
 
 # %% [markdown]

@@ -62,7 +62,9 @@ facts = {
     ),
     "licence": "BSD 3-Clause; the data are CC BY 4.0",
 }
-figures.table(pd.Series(facts).rename_axis("").reset_index(name="what"), "card_facts")
+figures.table(
+    pd.Series(facts).rename_axis("what").reset_index(name="found"), "card_facts"
+)
 
 # %% [markdown]
 # No fitted model is shipped. `ecgbook predict` fits it from the carried tables, on all distinct pages, and scales its
