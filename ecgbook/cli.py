@@ -858,8 +858,9 @@ def _said(found: Prediction) -> str:
 
 # %% [markdown]
 # ## `ecgbook audit`
-# For anyone's images, one folder a class. The place for the report is tried before the long work, not after
-# it.
+# For anyone's images, one folder a class. The places for the results are tried before the long work, not after
+# it. For a build that must not go on with a leak there is an exit status of its own, 3, so that it cannot be
+# mistaken for a typing error (2) or a fault of ours (1).
 
 
 # %%
@@ -871,20 +872,69 @@ def audit(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the whole report here, as JSON.")
     ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a report for people here, as HTML; it shows small pictures of the files.",
+        ),
+    ] = None,
+    groups_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--groups",
+            metavar="FILE",
+            help="Write a group number for each file here, as CSV, for honest folds.",
+        ),
+    ] = None,
+    fail_on_leak: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-leak",
+            help="End with status 3 if a random split can put copies or near-copies on both sides.",
+        ),
+    ] = False,
 ) -> None:
     """Look for copies, near-copies and tell-tale sizes, and score a classifier that only looks up hashes.
 
-    DIR holds one folder of images for each class. Files that cannot be read are listed, and the rest goes on.
+    DIR holds one folder of images for each class. Files that cannot be read are listed, and the rest goes on. Nothing
+    in DIR is changed. The exit status is 0, 2 after a mistake in the command, and with --fail-on-leak 3 if there is
+    a leak; what was asked for is written in any case.
     """
     from ecgbook import audit as audits
 
-    if json_file is not None:
-        data.check_writable(json_file)
+    _must_be_apart(json_file, report_file, groups_file)
+    files, text = None, ""
     with _bars(MofNCompleteColumn()) as progress:
         report = audits.audit(folder, progress=progress)
+        if report_file or groups_file or fail_on_leak:
+            from ecgbook import audit_report
+
+            files = audit_report.grouped(folder, report, progress)
+        if report_file:
+            text = audit_report.page(folder, report, files, progress)
     if json_file is not None:
         data.write_whole(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    if groups_file is not None:
+        data.write_whole(groups_file, audit_report.table(files))
+    if report_file is not None:
+        data.write_whole(report_file, text)
     Console().print(audits.summary(report), markup=False, highlight=False)
+    if fail_on_leak and (leaking := audit_report.leaking(files)):
+        typer.echo(f"leak: {leaking} of {len(files)} files share their picture with another file", err=True)
+        raise typer.Exit(3)
+
+
+def _must_be_apart(*paths: Path | None) -> None:
+    """Make sure that files can be written, none of them over another and none over an image."""
+    wanted = [path for path in paths if path is not None]
+    for path in wanted:
+        data.check_writable(path)
+        if path.is_file() and path.suffix.lower() in Image.registered_extensions():
+            raise data.EcgbookError(f"{path}: is an image; write to another file")
+    if len({path.resolve() for path in wanted}) < len(wanted):
+        raise data.EcgbookError(f"{wanted[0]}: is named twice; give each result a file of its own")
 
 
 # %%

@@ -20,6 +20,7 @@ ORDER = [
     "data",
     "printed",
     "audit",
+    "audit_report",
     "splits",
     "synth",
     "draw",
