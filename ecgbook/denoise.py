@@ -46,6 +46,7 @@ from scipy.signal import butter, filtfilt, iirnotch, sosfiltfilt
 from ecgbook import (
     data,
     digitize,
+    evaluate,
     explain,
     ludb,
     measure,
@@ -1256,6 +1257,201 @@ def store(results: Path = RESULTS, told: Callable[[str], None] = print) -> Path:
 
 # %% [markdown]
 # ## Reading the run
+# Everything the chapters say is computed from the stored tables.
+
+
+# %%
+def note(results: Path = RESULTS) -> dict:
+    """Load how the stored run came about.
+
+    Raises
+    ------
+    EcgbookError
+        There is no such run.
+
+    Examples
+    --------
+    >>> note()["command"]
+    'python -m ecgbook.denoise'
+    """
+    path = results / RUN / "run.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EcgbookError(f"{path}: no such run; make it with `python -m ecgbook.denoise`") from error
+
+
+def _sound(file: str, results: Path) -> Path:
+    wanted = note(results)["sha256"]
+    path = results / RUN / _known(file, wanted, "file of the run")
+    if not path.is_file() or data.digest(path)[1] != wanted[file]:
+        raise EcgbookError(f"{path}: was changed by hand; remove the folder and run again")
+    return path
+
+
+def trained(results: Path = RESULTS) -> nn.Module:
+    """Load the stored autoencoder, trained on the training records of the first fold of LUDB.
+
+    Examples
+    --------
+    >>> apply(trained(), np.zeros((1, 250))).shape
+    (1, 250)
+    """
+    with np.load(_sound("autoencoder.npz", results)) as kept:
+        return restore("autoencoder", dict(kept))
+
+
+def load(results: Path = RESULTS) -> pd.DataFrame:
+    """Load the scores of the test records.
+
+    Parameters
+    ----------
+    results : pathlib.Path
+        Folder of the results.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a record, kind, level and method: ``record``, ``kind``, ``snr`` (dB), ``method``, ``gain`` (dB), ``rmse`` (µV),
+        ``corr``, ``st`` (µV), ``mm`` (share).
+
+    Raises
+    ------
+    EcgbookError
+        No such run, or a table that was changed.
+
+    Examples
+    --------
+    >>> frame = load()
+    >>> frame["record"].nunique(), list(frame["method"].unique()) == list(METHODS)
+    (200, True)
+    """
+    wide = pd.read_csv(_sound("outputs.csv", results)).set_index(["record", "kind", "snr"])
+    wide["gain noisy"] = 0
+    units = dict(zip(SCORES, (10, 1, 100, 1, 100), strict=True))
+    parts = []
+    for method in METHODS:
+        part = wide[[f"{score} {method}" for score in SCORES]].set_axis(list(SCORES), axis=1)
+        parts.append((part / pd.Series(units)).assign(method=method).reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def history(results: Path = RESULTS) -> pd.DataFrame:
+    """Load the losses of all trainings: ``fold``, ``network``, ``step``, ``train_loss``, ``val_db``.
+
+    Examples
+    --------
+    >>> sorted(history()["network"].unique())
+    ['GAN', 'autoencoder', 'variational']
+    """
+    return pd.read_csv(_sound("history.csv", results))
+
+
+def interval(values: pd.Series, replicates: int = 1000) -> tuple[float, float, float]:
+    """Mean over records with the 95 % interval of a bootstrap that resamples them.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        One number a record, in the same order wherever means are compared.
+    replicates : int
+
+    Returns
+    -------
+    tuple of three floats
+        Mean, lower and upper limit.
+
+    Examples
+    --------
+    >>> interval(pd.Series([2.0, 2.0, 2.0]))
+    (2.0, 2.0, 2.0)
+    """
+    weights = evaluate.draw(len(values), replicates) / len(values)
+    low, high = np.quantile(weights @ values.to_numpy(float), [0.025, 0.975])
+    return float(values.mean()), float(low), float(high)
+
+
+def table(score: str, snr: float, results: Path = RESULTS) -> pd.DataFrame:
+    """Tabulate a score by method and kind of noise at one level.
+
+    Parameters
+    ----------
+    score : str
+        One of :data:`SCORES`.
+    snr : float
+        One of :data:`LEVELS`.
+    results : pathlib.Path
+        Folder of the results.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``kind``, ``method``, ``estimate``, ``low``, ``high``; the kind "mean" is the mean of the six.
+
+    Examples
+    --------
+    >>> one = table("gain", 0).query("method == 'noisy'")
+    >>> one["estimate"].abs().max() == 0 and len(one) == 7
+    True
+    """
+    wide = load(results).query("snr == @snr").pivot(index="record", columns=["method", "kind"], values=score)
+    rows = []
+    for method in METHODS:
+        of_kind = {kind: wide[method, kind] for kind in KINDS} | {"mean": wide[method].mean(axis=1)}
+        rows += [(kind, method, *interval(values)) for kind, values in of_kind.items()]
+    return pd.DataFrame(rows, columns=["kind", "method", "estimate", "low", "high"])
+
+
+def beats_filters(snr: float, results: Path = RESULTS) -> pd.DataFrame:
+    """Compare each network with the filter that is best on average, kind by kind: gain of one less gain of the other, dB.
+
+    Parameters
+    ----------
+    snr : float
+        One of :data:`LEVELS`.
+    results : pathlib.Path
+        Folder of the results.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``kind`` (and "mean", of the six), ``filter`` (the best for this kind), ``network``, ``difference``, ``low``, ``high``; paired by record.
+
+    Examples
+    --------
+    >>> set(beats_filters(0)["network"]) == set(NETWORKS)
+    True
+    """
+    wide = load(results).query("snr == @snr").pivot(index="record", columns=["kind", "method"], values="gain")
+    best = {kind: wide[kind][list(FILTERS)].mean().idxmax() for kind in KINDS}
+    rows = []
+    for name in NETWORKS:
+        apart = pd.DataFrame({kind: wide[kind, name] - wide[kind, best[kind]] for kind in KINDS})
+        rows += [(kind, best[kind], name, *interval(apart[kind])) for kind in KINDS]
+        rows.append(("mean", "best for each kind", name, *interval(apart.mean(axis=1))))
+    return pd.DataFrame(rows, columns=["kind", "filter", "network", "difference", "low", "high"])
+
+
+def diagnosis(results: Path = RESULTS) -> dict[str, pd.DataFrame]:
+    """Load out-of-fold predictions of the headline before and after noise and denoising.
+
+    Returns
+    -------
+    dict
+        Condition ("clean", "noisy 0 dB", "autoencoder 0 dB", ...) -> predictions as :mod:`ecgbook.evaluate` takes them.
+
+    Examples
+    --------
+    >>> frames = diagnosis()
+    >>> len(frames), len(frames["clean"])
+    (15, 491)
+    """
+    wide, out = pd.read_csv(_sound("diagnosis.csv", results)), {}
+    for condition in _conditions():
+        p = wide[[f"{condition}|{label}" for label in CLASSES]].to_numpy(float)
+        out[condition] = wide[["file", "label", "fold"]].assign(repeat=0, part="test")
+        out[condition][evaluate.PROBABILITIES] = p / p.sum(axis=1, keepdims=True)
+    return out
 
 
 # %%
