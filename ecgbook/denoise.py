@@ -80,7 +80,7 @@ FS = 250.0  # samples per second of everything below
 @lru_cache(maxsize=1)
 def _sections(fs: float) -> np.ndarray:
     return np.concatenate(
-        [butter(1, 0.43, "highpass", fs=fs, output="sos"), butter(4, 105, "lowpass", fs=fs, output="sos")]
+        [butter(1, 0.43, "highpass", fs=fs, output="sos"), butter(4, 108.4, "lowpass", fs=fs, output="sos")]
     )  # corners of one pass: two passes lose 3 dB at 0.67 and at 100 Hz
 
 
@@ -517,6 +517,14 @@ def build(name: str, seed: int = 0) -> nn.Module:
         return _parts()[kind]()
 
 
+def _judge(seed: int) -> nn.Module:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _parts()["judge"]()
+
+
 def size(network: nn.Module) -> int:
     """Count the parameters of a network."""
     return sum(p.numel() for p in network.parameters())
@@ -660,7 +668,7 @@ def fit(
     recipe = recipe or RECIPES[name]
     where = "cuda" if torch.cuda.is_available() else "cpu"
     network = build(name, seed).to(where)
-    judge = _parts()["judge"]().to(where) if name == "GAN" else None
+    judge = _judge(seed).to(where) if name == "GAN" else None
     optimizers = [torch.optim.AdamW(network.parameters(), recipe.lr, weight_decay=1e-3)]
     if judge is not None:
         optimizers.append(torch.optim.AdamW(judge.parameters(), recipe.lr / 2, betas=(0.5, 0.9)))
