@@ -12,13 +12,13 @@
 
 # %% [markdown]
 # # Denoise: filters, networks, and what they do to ST
-# A recorded ECG is the heart plus everything else that makes a voltage: breath, mains, muscles, an electrode that slips.
-# A denoiser is a function from the sum to a guess of the heart. Filters guess by frequency. Networks guess by what hearts
-# usually look like, which is more, and is the danger: what they draw may be usual rather than true. So the judge here is
-# not only the {term}`signal-to-noise ratio` but the level of the ST segment and the diagnosis.
+# A recorded ECG is the heart plus everything else that makes a voltage: breath, mains, muscles, an electrode that
+# slips. A denoiser is a function from the sum to a guess of the heart. Filters guess by frequency. Networks guess by
+# what hearts usually look like, which is more, and is the danger: what they draw may be usual rather than true. So the
+# judge here is not only the {term}`signal-to-noise ratio` but the level of the ST segment and the diagnosis.
 #
-# Fixed before any test record was scored: the noise models and their constants, the grids of the filters, the networks'
-# shapes, losses and numbers of steps, the scores, the folds.
+# Fixed before any test record was scored: the noise models and their constants, the grids of the filters, the
+# networks' shapes, losses and numbers of steps, the scores, the folds.
 
 # %%
 """Noise models, classical filters and learned denoisers, judged on signal, ST level and diagnosis."""
@@ -69,11 +69,11 @@ FS = 250.0  # samples per second of everything below
 
 # %% [markdown]
 # ## What counts as clean
-# LUDB's signals, filtered to 0.67-100 Hz without delay and sampled 250 times a second. For a filter without delay 0.67 Hz
-# is the highest corner that the recommendations of 2007 allow below a readable ST segment; 100 Hz keeps the mains inside
-# the band, so that removing it is a task. LUDB was recorded on real people: their own noise, what is left of it in this
-# band, counts as clean here. A denoiser that removes it is punished, so no gain can be infinite: if LUDB's own noise lies
-# 25 dB below the heart, a perfect denoiser ends near 25 dB.
+# LUDB's signals, filtered to 0.67-100 Hz without delay and sampled 250 times a second. For a filter without delay 0.67
+# Hz is the highest corner that the recommendations of 2007 allow below a readable ST segment; 100 Hz keeps the mains
+# inside the band, so that removing it is a task. LUDB was recorded on real people: their own noise, what is left of it
+# in this band, counts as clean here. A denoiser that removes it is punished, so no gain can be infinite: if LUDB's own
+# noise lies 25 dB below the heart, a perfect denoiser ends near 25 dB.
 
 
 # %%
@@ -111,13 +111,13 @@ def diagnostic(signals: np.ndarray, fs: float = ludb.FS) -> np.ndarray:
 # ## Five kinds of noise
 # *Baseline wander*: breathing bends the baseline at 0.15 to 0.4 Hz, and the skin drifts, up to 1 Hz. *Mains*: 50 Hz, a
 # little off and swelling, with a second harmonic. *Muscle*: noise from 15 Hz up, in bursts of contraction. *Electrode
-# motion*: the skin is stretched, its voltage jumps within 20 to 120 ms and creeps back within a second; this looks like
-# waves of a heart. *Dropouts*: the contact fails for 60 to 400 ms; first the signal shrinks, and when that is not loss
-# enough, it is gone and the input drifts towards a rail. A sixth kind is the first four *all together*, in shares drawn
-# at random.
+# motion*: the skin is stretched, its voltage jumps within 20 to 120 ms and creeps back within a second; this looks
+# like waves of a heart. *Dropouts*: the contact fails for 60 to 400 ms; first the signal shrinks, and when that is not
+# loss enough, it is gone and the input drifts towards a rail. A sixth kind is the first four *all together*, in shares
+# drawn at random.
 #
-# Every function takes a generator, a number of samples and a rate, and returns noise of arbitrary size: its size is set
-# later, by the signal-to-noise ratio.
+# Every function takes a generator, a number of samples and a rate, and returns noise of arbitrary size: its size is
+# set later, by the signal-to-noise ratio.
 
 
 # %%
@@ -198,10 +198,10 @@ LEVELS = (-5, 0, 10, 20)  # dB
 
 # %% [markdown]
 # ## A ratio that is exact
-# The signal-to-noise ratio is {math}`10 \log_{10}` of the variance of the clean signal over the mean square of what was
-# added, over the whole stretch. It is set for each stretch, so it is exact and not so on average. A page shows what the
-# recorder's filter let through, so on a page the noise passes that filter too *before* it is scaled; this is what `band`
-# says.
+# The signal-to-noise ratio is {math}`10 \log_{10}` of the variance of the clean signal over the mean square of what
+# was added, over the whole stretch. It is set for each stretch, so it is exact and not so on average. A page shows
+# what the recorder's filter let through, so on a page the noise passes that filter too *before* it is scaled; this is
+# what `band` says.
 
 # %%
 BANDS = ("diagnostic", "page")
@@ -274,14 +274,14 @@ def add(
 
 # %% [markdown]
 # ## Filters
-# Each takes signals (k, n) and a setting, and there is a grid of settings for each. *Band-pass*: Butterworth, forwards and
-# backwards, with or without a narrow gap at 50 Hz (the notch). *Wavelet*: the slowest part of a wavelet
+# Each takes signals (k, n) and a setting, and there is a grid of settings for each. *Band-pass*: Butterworth, forwards
+# and backwards, with or without a narrow gap at 50 Hz (the notch). *Wavelet*: the slowest part of a wavelet
 # decomposition is removed, and in the faster ones what is small is shrunk to zero; how small is small is judged by the
 # finest part, or by each part for itself. *NeuroKit2*: the cleaning methods that this library offers.
 #
 # The filters are *told* more than the networks: for every kind of noise and every level the setting is chosen anew, on
-# training records, by signal-to-noise ratio. A real recorder knows neither. So what is compared with the networks is the
-# best that these filters could do.
+# training records, by signal-to-noise ratio. A real recorder knows neither. So what is compared with the networks is
+# the best that these filters could do.
 
 
 # %%
@@ -379,19 +379,19 @@ def tune(clean: np.ndarray, noisy: np.ndarray) -> dict[str, tuple]:
 
 # %% [markdown]
 # ## Networks
-# All three see a stretch of one lead, centred and divided by its standard deviation, of any length that 64 divides. Four
-# neighbouring samples are folded into channels first, which makes the network four times cheaper. None has more than
-# 200,000 parameters.
+# All three see a stretch of one lead, centred and divided by its standard deviation, of any length that 64 divides.
+# Four neighbouring samples are folded into channels first, which makes the network four times cheaper. None has more
+# than 200,000 parameters.
 #
-# - The *autoencoder* is a U-Net: four times the signal is halved in time, then doubled again, and what was seen at each
-#   scale is handed across. It draws the clean signal, not the noise (on validation records this was better by a decibel or two).
-#   Its loss is what it is scored by: the mean over stretches of the signal-to-error ratio in dB.
-# - The *variational autoencoder* has no such bridges. Residual blocks squeeze the stretch into 16 numbers for each 64 ms, each with
-#   a mean and a variance; the heart must pass through these. Its loss adds the divergence of these numbers from standard
-#   normal ones. For use, the means are decoded.
-# - The *conditional GAN* has the same U-Net as its generator. A second network sees the noisy stretch beside a clean one or
-#   a generated one, and learns to tell which; the generator's loss is the mean absolute error plus a hundredth of what it
-#   fails to deceive.
+# - The *autoencoder* is a U-Net: four times the signal is halved in time, then doubled again, and what was seen at
+#   each scale is handed across. It draws the clean signal, not the noise (on validation records this was better by a
+#   decibel or two). Its loss is what it is scored by: the mean over stretches of the signal-to-error ratio in dB.
+# - The *variational autoencoder* has no such bridges. Residual blocks squeeze the stretch into 16 numbers for each 64
+#   ms, each with a mean and a variance; the heart must pass through these. Its loss adds the divergence of these
+#   numbers from standard normal ones. For use, the means are decoded.
+# - The *conditional GAN* has the same U-Net as its generator. A second network sees the noisy stretch beside a clean
+#   one or a generated one, and learns to tell which; the generator's loss is the mean absolute error plus a hundredth
+#   of what it fails to deceive.
 
 # %%
 FOLDED = 4  # samples that become channels
@@ -567,10 +567,10 @@ def _spread(signals: np.ndarray) -> np.ndarray:
 
 # %% [markdown]
 # ## Training
-# Pairs are made once for a fold: stretches of 4 s from random places of the training records, noise of a random kind at
-# -7 to 22 dB, in half of them as a page would show it. So one network serves LUDB's full band and the pages. The number
-# of steps is fixed; the step size rises and falls along one cycle. Both sides of a pair are turned upside down at random, for a lead may
-# point either way. Arithmetic in 16 bits where it stands it halves the time.
+# Pairs are made once for a fold: stretches of 4 s from random places of the training records, noise of a random kind
+# at -7 to 22 dB, in half of them as a page would show it. So one network serves LUDB's full band and the pages. The
+# number of steps is fixed; the step size rises and falls along one cycle. Both sides of a pair are turned upside down
+# at random, for a lead may point either way. Arithmetic in 16 bits where it stands it halves the time.
 
 # %%
 STRETCH = 1024  # samples
@@ -612,7 +612,7 @@ class Recipe(NamedTuple):
     lr: float = 4e-3
 
 
-RECIPES = {"autoencoder": Recipe(2000), "variational": Recipe(1100), "GAN": Recipe(1300)}
+RECIPES = {"autoencoder": Recipe(2600), "variational": Recipe(1300), "GAN": Recipe(1600)}
 _DIVERGENCE = 0.1  # weight of the divergence beside decibels
 _DECEIT = 0.01  # weight of the adversarial loss beside the mean absolute error
 
@@ -732,8 +732,8 @@ def _val_db(network: nn.Module, val: tuple[np.ndarray, np.ndarray]) -> float:
 
 # %% [markdown]
 # ## Folds of LUDB
-# One record is one person. The 200 records are dealt once into five test parts of 40; of the rest, 24 are for validation
-# and 136 for training.
+# One record is one person. The 200 records are dealt once into five test parts of 40; of the rest, 24 are for
+# validation and 136 for training.
 
 # %%
 FOLDS = 5
@@ -770,10 +770,10 @@ def _signals(records: np.ndarray) -> dict[str, np.ndarray]:
 
 # %% [markdown]
 # ## Scores
-# For each record, kind of noise and level, mean over six leads (I, II, aVF, V1, V3, V5): the gain in signal-to-noise ratio, the root mean
-# square error, the correlation with the clean signal. And the ST level, 60 ms after the end of the QRS against the level just before it,
-# beat by beat where cardiologists marked both: its mean absolute error, and how often it is wrong by a millimetre of ECG
-# paper, 0.1 mV, which is what the guidelines call an elevation.
+# For each record, kind of noise and level, mean over six leads (I, II, aVF, V1, V3, V5): the gain in signal-to-noise
+# ratio, the root mean square error, the correlation with the clean signal. And the ST level, 60 ms after the end of
+# the QRS against the level just before it, beat by beat where cardiologists marked both: its mean absolute error, and
+# how often it is wrong by a millimetre of ECG paper, 0.1 mV, which is what the guidelines call an elevation.
 
 # %%
 _BEFORE = np.arange(-6, -1)  # samples before the QRS whose mean is the zero level: 24 to 8 ms
@@ -861,8 +861,8 @@ def score(clean: np.ndarray, noisy: np.ndarray, cleaned: np.ndarray, where: Beat
 
 # %% [markdown]
 # ## The parts of the run
-# *Train* a fold's three networks; *score* a fold's 40 test records; *diagnose* the 491 ECGs. Each part is kept as soon as it is
-# done, so an interrupted run goes on where it stopped.
+# *Train* a fold's three networks; *score* a fold's 40 test records; *diagnose* the 491 ECGs. Each part is kept as soon
+# as it is done, so an interrupted run goes on where it stopped.
 
 # %%
 RUN = "denoise-ludb"
@@ -968,10 +968,10 @@ def _score(fold: int) -> dict[str, np.ndarray]:
 
 # %% [markdown]
 # ## The diagnosis before and after
-# The carried pages are taken as clean, and each of their traces (twelve leads of 2.5 s, the strip of 10 s) gets its own noise,
-# as a page would show it, all four kinds together. Each is denoised by itself, measured, and handed to the headline model,
-# which was fitted on the clean pages of the training folds. The denoisers were trained and tuned on LUDB, on the
-# training records of the first fold: no page of EICP took part.
+# The carried pages are taken as clean, and each of their traces (twelve leads of 2.5 s, the strip of 10 s) gets its
+# own noise, as a page would show it, all four kinds together. Each is denoised by itself, measured, and handed to the
+# headline model, which was fitted on the clean pages of the training folds. The denoisers were trained and tuned on
+# LUDB, on the training records of the first fold: no page of EICP took part.
 
 # %%
 PAGE_LEVELS = (0, 10)  # dB
@@ -1083,8 +1083,8 @@ def _diagnosed() -> dict[str, np.ndarray]:
 
 # %% [markdown]
 # ## The stored run
-# `python -m ecgbook.denoise` computes what is missing and stores it; `python -m ecgbook.denoise "train 0"` computes one
-# part only.
+# `python -m ecgbook.denoise` computes what is missing and stores it; `python -m ecgbook.denoise "train 0"` computes
+# one part only.
 
 # %%
 #: Name of a part -> function that computes it.
@@ -1320,8 +1320,8 @@ def load(results: Path = RESULTS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a record, kind, level and method: ``record``, ``kind``, ``snr`` (dB), ``method``, ``gain`` (dB), ``rmse`` (µV),
-        ``corr``, ``st`` (µV), ``mm`` (share).
+        One row a record, kind, level and method: ``record``, ``kind``, ``snr`` (dB), ``method``, ``gain`` (dB),
+        ``rmse`` (µV), ``corr``, ``st`` (µV), ``mm`` (share).
 
     Raises
     ------
@@ -1411,7 +1411,7 @@ def table(score: str, snr: float, results: Path = RESULTS) -> pd.DataFrame:
 
 
 def beats_filters(snr: float, results: Path = RESULTS) -> pd.DataFrame:
-    """Compare each network with the filter that is best on average, kind by kind: gain of one less gain of the other, dB.
+    """Compare each network with the best filter for each kind of noise: gain of one less gain of the other, dB.
 
     Parameters
     ----------
@@ -1423,7 +1423,8 @@ def beats_filters(snr: float, results: Path = RESULTS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``kind`` (and "mean", of the six), ``filter`` (the best for this kind), ``network``, ``difference``, ``low``, ``high``; paired by record.
+        ``kind`` (and "mean", of the six), ``filter`` (the best for this kind), ``network``, ``difference``, ``low``,
+        ``high``; paired by record.
 
     Examples
     --------

@@ -12,12 +12,12 @@
 
 # %% [markdown]
 # # Generate: compress, notice, invent
-# A network that has learned what hearts look like can do more than clean them. It can write a heart down in few numbers
-# (compression). It can notice a heart that it finds hard to write down (anomaly detection). And it can write hearts that
-# never beat (augmentation). Each promise stands here beside plain methods that make the same one.
+# A network that has learned what hearts look like can do more than clean them. It can write a heart down in few
+# numbers (compression). It can notice a heart that it finds hard to write down (anomaly detection). And it can write
+# hearts that never beat (augmentation). Each promise stands here beside plain methods that make the same one.
 #
-# Fixed before any test record was scored: all shapes, numbers of steps, quantiser steps, numbers of components, the number of
-# invented ECGs, the rivals and the scores.
+# Fixed before any test record was scored: all shapes, numbers of steps, quantiser steps, numbers of components, the
+# number of invented ECGs, the rivals and the scores.
 
 # %%
 """Compression, anomaly detection and augmentation by learned models, beside plain rivals."""
@@ -51,12 +51,12 @@ RESULTS = study.RESULTS
 
 # %% [markdown]
 # ## Compression: a transform, a step, a code
-# All three compressors work alike. A transform turns a stretch of 8 s of one lead into numbers; each number is rounded to
-# a multiple of a step; a code spends {math}`-\log_2 p` bits on a rounded number of probability {math}`p`. The transforms: wavelets
-# (the same for everybody), principal components of 2 s (learned, linear), and the means of variational autoencoders with 2 or 8
-# numbers for each 16 samples (learned, not linear). Every number's probabilities come from a Laplace or a normal
-# distribution, whichever fits the training records better; ends of a code and its tables cost nothing. Median and standard
-# deviation of a stretch are sent beside it, with 16 bits each.
+# All three compressors work alike. A transform turns a stretch of 8 s of one lead into numbers; each number is rounded
+# to a multiple of a step; a code spends {math}`-\log_2 p` bits on a rounded number of probability {math}`p`. The
+# transforms: wavelets (the same for everybody), principal components of 2 s (learned, linear), and the means of
+# variational autoencoders with 2 or 8 numbers for each 16 samples (learned, not linear). Every number's probabilities
+# come from a Laplace or a normal distribution, whichever fits the training records better; ends of a code and its
+# tables cost nothing. Median and standard deviation of a stretch are sent beside it, with 16 bits each.
 
 # %%
 SAMPLES = 2048  # samples of a lead that are compressed
@@ -323,10 +323,10 @@ def _rated(way: Transform, known: list[Quantiser], number: int) -> tuple[float, 
 
 # %% [markdown]
 # ## Anomaly: what is hard to rebuild
-# An autoencoder is trained on median beats of Normal ECGs only, twelve leads of 56 points. What it cannot rebuild is not
-# what it was shown; the error is the score. Beside it: the error of the same with principal components (95 % of the
-# variance), the Mahalanobis distance in those components, the distance of the heart rate from its
-# median, which needs no beat at all; and as a ceiling the headline model, which was told all four classes.
+# An autoencoder is trained on median beats of Normal ECGs only, twelve leads of 56 points. What it cannot rebuild is
+# not what it was shown; the error is the score. Beside it: the error of the same with principal components (95 % of
+# the variance), the Mahalanobis distance in those components, the distance of the heart rate from its median, which
+# needs no beat at all; and as a ceiling the headline model, which was told all four classes.
 
 # %%
 _HIDDEN = (96, 16)
@@ -469,10 +469,11 @@ def _anomaly_fold(fold: int) -> dict[str, object]:
 # %% [markdown]
 # ## Augmentation: invented infarctions
 # Thirty MI among 491 ECGs: could more be invented? In a training fold every ECG becomes 40 numbers (measurements and
-# beats, scaled as for the headline, then principal components of equal variance). A conditional GAN learns to turn noise and a
-# class into such numbers, from all training ECGs. A hundred MI are invented and added, and a logistic regression is
-# fitted. Its rivals also let MI weigh as much as a hundred more, by cheaper means: a weight, plain copies, copies with
-# noise (jitter), points between neighbours (SMOTE). If the GAN adds knowledge, it must beat the weight, which adds none.
+# beats, scaled as for the headline, then principal components of equal variance). A conditional GAN learns to turn
+# noise and a class into such numbers, from all training ECGs. A hundred MI are invented and added, and a logistic
+# regression is fitted. Its rivals also let MI weigh as much as a hundred more, by cheaper means: a weight, plain
+# copies, copies with noise (jitter), points between neighbours (SMOTE). If the GAN adds knowledge, it must beat the
+# weight, which adds none.
 
 # %%
 NUMBERS = 40
@@ -669,8 +670,8 @@ def _augment_fold(repeat: int, fold: int) -> dict[str, object]:
 
 # %% [markdown]
 # ## The stored runs
-# `python -m ecgbook.generate` makes three: `compress-ludb`, `anomaly-beats` and `augment-mi`; with names, only these. The parts
-# of a run are kept as soon as they are done.
+# `python -m ecgbook.generate` makes three: `compress-ludb`, `anomaly-beats` and `augment-mi`; with names, only these.
+# The parts of a run are kept as soon as they are done.
 
 
 # %%
@@ -875,8 +876,8 @@ def rates(results: Path = RESULTS) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``method``, ``latent``, ``step``, ``bits``; ``prd`` (%), ``rmse`` and ``st`` (µV), each followed by the limits of
-        its 95 % interval, ``... low`` and ``... high``.
+        ``method``, ``latent``, ``step``, ``bits``; ``prd`` (%), ``rmse`` and ``st`` (µV), each followed by the limits
+        of its 95 % interval, ``... low`` and ``... high``.
 
     Examples
     --------
@@ -903,8 +904,9 @@ def areas(results: Path = RESULTS, replicates: int = 1000) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``method`` (of :data:`ODD`), ``label``, ``auc``, ``low``, ``high``, and ``less``, ``less low``, ``less high``: the AUC of the
-        autoencoder less that of this method. "headline" is one minus its stored probability of Normal, out of fold.
+        ``method`` (of :data:`ODD`), ``label``, ``auc``, ``low``, ``high``, and ``less``, ``less low``,
+        ``less high``: the AUC of the autoencoder less that of this method. "headline" is one minus its stored
+        probability of Normal, out of fold.
 
     Examples
     --------

@@ -48,6 +48,7 @@ ORDER = [
     "networks1d",
     "detect",
     "denoise",
+    "generate",
     "leads",
     "cli",
 ]
