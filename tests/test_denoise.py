@@ -176,7 +176,7 @@ def test_gradients_reach_every_weight(one_thread, some_pairs, name):
 @pytest.mark.parametrize("name", denoise.NETWORKS)
 def test_the_loss_falls_and_validation_steers_nothing(one_thread, some_pairs, name):
     train, val = some_pairs
-    recipe = denoise.Recipe(40, 16)
+    recipe = denoise.Recipe(24, 8)
     network, history = denoise.fit(name, train, val, recipe)
     assert history["val_db"].iloc[-1] < denoise._val_db(denoise.build(name), val) - 1
     other, _ = denoise.fit(name, train, train, recipe)

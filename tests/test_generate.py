@@ -61,7 +61,7 @@ def test_a_heart_needs_fewer_bits_than_noise():
 
 def test_an_autoencoder_learns_to_write_hearts_down(one_thread):
     x = stretches(8)
-    before, after = (generate.codes(generate.fit_codes(x, 8, denoise.Recipe(steps, 8))) for steps in (1, 60))
+    before, after = (generate.codes(generate.fit_codes(x, 8, denoise.Recipe(steps, 8))) for steps in (1, 40))
     error = [np.mean((way.backward(way.forward(x)) - x) ** 2) for way in (before, after)]
     assert error[1] < 0.7 * error[0]
     assert [s.shape for s in after.forward(x)] == [(8, generate.SAMPLES // generate.PER_CODE)] * 8

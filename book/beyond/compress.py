@@ -12,13 +12,14 @@
 
 # %% [markdown]
 # # Compress, notice, invent
-# A network that can rebuild hearts has learned something about hearts. The review {cite}`duan2026` names three more uses of such
-# networks: write an ECG down in few bits, notice one that is odd, and invent new ones to learn from. Each is tried here on real ECGs
-# beside a plain method that does the same, and the plain method is hard to beat.
+# A network that can rebuild hearts has learned something about hearts. The review {cite}`duan2026` names three more
+# uses of such networks: write an ECG down in few bits, notice one that is odd, and invent new ones to learn from. Each
+# is tried here on real ECGs beside a plain method that does the same, and the plain method is hard to beat.
 #
 # ```{admonition} What you will learn
 # :class: learn
-# - how to count the bits of a compressed ECG honestly, and what an {term}`autoencoder` is worth beside {term}`wavelets <wavelet>`;
+# - how to count the bits of a compressed ECG honestly, and what an {term}`autoencoder` is worth beside {term}`wavelets
+#   <wavelet>`;
 # - how well {term}`anomaly detection` works that was never told what is abnormal, and what it misses;
 # - whether infarctions invented by a {term}`GAN` help a classifier, and how to find out without fooling oneself.
 # ```
@@ -27,17 +28,25 @@
 
 # %% [markdown]
 # ## Writing a heart down
-# A page of this data set {cite}`khan2021` carries about a million pixels. Its signals are 10,000 numbers. How few bits would do? Every
-# compressor here has three steps: a transform, rounding, and a code that spends few bits on what is frequent. First live, with
-# wavelets, on one {term}`rhythm strip`: the coarser the rounding, the fewer the bits.
+# A page of this data set {cite}`khan2021` carries about a million pixels. Its signals are 10,000 numbers. How few bits
+# would do? Every compressor here has three steps: a transform, rounding, and a code that spends few bits on what is
+# frequent. First live, with wavelets, on one {term}`rhythm strip`: the coarser the rounding, the fewer the bits.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ecgbook import data, denoise, digitize, evaluate, figures, generate, models
-from ecgbook import splits, study
+from ecgbook import (
+    data,
+    denoise,
+    digitize,
+    evaluate,
+    figures,
+    generate,
+    models,
+    splits,
+)
 from ecgbook.data import CLASSES
 
 figures.use()
@@ -85,14 +94,15 @@ frame = pd.DataFrame(drawn, columns=["strip", "bits a sample", "error (% of sign
 figures.show(fig, frame, "compress_strips", decimals=1)
 
 # %% [markdown]
-# The error is the root mean square of the difference over the standard deviation of the signal, in per cent; the trade calls it PRD. A bit
-# a sample is hard to tell from the original. The last strip can be told: its small waves are made of wavelets.
+# The error is the root mean square of the difference over the standard deviation of the signal, in per cent; the trade
+# calls it PRD. A bit a sample is hard to tell from the original. The last strip can be told: its small waves are made
+# of wavelets.
 #
 # ## Does learning help?
-# Wavelets were made for signals in general. {term}`Principal components <PCA>` learn which shapes ECGs are made of, along straight lines; a
-# {term}`variational autoencoder` learns them along curved ones. In the stored run all three compress the 200 records of LUDB
-# {cite}`kalyakulina2020`, five folds by record, twelve leads; transforms and codes are learned on training records. The same
-# rounding, the same code for all: bits cannot hide anywhere.
+# Wavelets were made for signals in general. {term}`Principal components <PCA>` learn which shapes ECGs are made of,
+# along straight lines; a {term}`variational autoencoder` learns them along curved ones. In the stored run all three
+# compress the 200 records of LUDB {cite}`kalyakulina2020`, five folds by record, twelve leads; transforms and codes are
+# learned on training records. The same rounding, the same code for all: bits cannot hide anywhere.
 
 # %%
 rates = generate.rates()
@@ -106,7 +116,9 @@ rates["name"] = [
 ]
 shown = rates[["name", "bits", "prd", "prd low", "prd high", "st"]]
 figures.table(
-    shown.rename(columns={"prd": "PRD (%)", "st": "ST error (µV)", "bits": "bits a sample"}),
+    shown.rename(
+        columns={"prd": "PRD (%)", "st": "ST error (µV)", "bits": "bits a sample"}
+    ),
     "compress_rates",
     decimals=2,
 )
@@ -146,8 +158,8 @@ PLACEHOLDER_RATES = True
 # %% [markdown]
 # ## Noticing what is odd
 # Now the other use. A model is shown *normal* hearts only. What it cannot rebuild is not normal. It never sees an
-# infarction, so it might notice even a disease that nobody had named. Live, on one fold: {term}`median beats <median beat>` of twelve
-# leads; three models of the normal, and the heart rate alone for comparison.
+# infarction, so it might notice even a disease that nobody had named. Live, on one fold: {term}`median beats <median
+# beat>` of twelve leads; three models of the normal, and the heart rate alone for comparison.
 
 # %%
 beats = models.features("beats").loc[pages["file"]].to_numpy()
@@ -170,8 +182,8 @@ print(f"{len(normal)} Normal ECGs to learn from, {len(odd)} to judge")
 print({name: f"{value:.1f}" for name, value in live.items()})
 
 # %% [markdown]
-# Out of five folds, with the other classes one by one against Normal, and beside the headline model, which was told all classes and is the
-# ceiling:
+# Out of five folds, with the other classes one by one against Normal, and beside the headline model, which was told all
+# classes and is the ceiling:
 
 # %%
 areas = generate.areas()
@@ -202,9 +214,9 @@ PLACEHOLDER_AREAS = True
 
 # %% [markdown]
 # ## Inventing infarctions
-# Thirty MI among 491 ECGs. A conditional {term}`GAN` {cite}`goodfellow2014` learns, from the training ECGs of a fold, to turn random numbers and a class
-# into an ECG of that class; then it invents as many as we like. Live and small: beats as thirty principal components, and a few invented
-# beats of lead V2 drawn beside real ones.
+# Thirty MI among 491 ECGs. A conditional {term}`GAN` {cite}`goodfellow2014` learns, from the training ECGs of a fold,
+# to turn random numbers and a class into an ECG of that class; then it invents as many as we like. Live and small:
+# beats as thirty principal components, and a few invented beats of lead V2 drawn beside real ones.
 
 # %%
 from sklearn.decomposition import PCA
@@ -225,7 +237,9 @@ at = [models.features("beats").columns.get_loc(c) for c in columns]
 seconds = np.arange(len(at)) * 4 / FS
 fig, axes = plt.subplots(2, 5, figsize=(7.6, 5.2))
 drawn = []
-for line, (name, some) in zip(axes, {"real": real, "invented": new}.items(), strict=True):
+for line, (name, some) in zip(
+    axes, {"real": real, "invented": new}.items(), strict=True
+):
     for ax, beat in zip(line, some[:5, at], strict=True):
         figures.ecg_paper(ax, (0, 0.88), (-1.6, 1.2))
         ax.plot(seconds, np.clip(beat, -1.6, 1.2), color="black", linewidth=1.1)
@@ -240,10 +254,11 @@ frame = pd.DataFrame(drawn, columns=["beats", "lowest (mV)", "highest (mV)"])
 figures.show(fig, frame, "compress_invented", decimals=1)
 
 # %% [markdown]
-# They look like beats. That proves nothing: whether they *help* is a question about classifiers. So a hundred invented MI are added to the
-# training side of each fold, a logistic regression is fitted, and it is tested on real ECGs. The rivals do not know how to
-# invent: a *weight* lets every MI count for more, *copies* repeats them, *jitter* shakes the copies, *SMOTE* {cite}`chawla2002` takes points
-# between neighbours. All make MI count as much as a hundred more would. If the GAN has anything to add, it must beat the weight.
+# They look like beats. That proves nothing: whether they *help* is a question about classifiers. So a hundred invented
+# MI are added to the training side of each fold, a logistic regression is fitted, and it is tested on real ECGs. The
+# rivals do not know how to invent: a *weight* lets every MI count for more, *copies* repeats them, *jitter* shakes the
+# copies, *SMOTE* {cite}`chawla2002` takes points between neighbours. All make MI count as much as a hundred more would.
+# If the GAN has anything to add, it must beat the weight.
 
 # %%
 ways = generate.augmented()
@@ -299,7 +314,8 @@ PLACEHOLDER_COST = True
 #
 # ```{exercise}
 # :label: ex-compress-1
-# *Easy.* How many bytes would the ten seconds and twelve leads of an ECG take at one bit a sample, and how many as 16-bit numbers?
+# *Easy.* How many bytes would the ten seconds and twelve leads of an ECG take at one bit a sample, and how many as
+# 16-bit numbers?
 # ```
 #
 # ```{solution-start} ex-compress-1
@@ -320,8 +336,8 @@ int(coded), int(plain)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-compress-2
-# *Medium.* The anomaly scores were learned from Normal ECGs. What if a tenth of what one takes for normal is not? Put some History_MI among the
-# normal ones and see what happens to the Mahalanobis distance.
+# *Medium.* The anomaly scores were learned from Normal ECGs. What if a tenth of what one takes for normal is not? Put
+# some History_MI among the normal ones and see what happens to the Mahalanobis distance.
 # ```
 #
 # ```{solution-start} ex-compress-2
@@ -343,16 +359,16 @@ assert mixed < clean + 0.02
 print(f"{clean:.2f} with clean training, {mixed:.2f} with a tenth of others in it")
 
 # %% [markdown]
-# What is in the training set is normal by definition. Anomaly detection needs no labels of disease; it needs a label of health, and that is no
-# cheaper.
+# What is in the training set is normal by definition. Anomaly detection needs no labels of disease; it needs a label of
+# health, and that is no cheaper.
 # ```{solution-end}
 # ```
 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-compress-3
-# *Hard.* Somebody augments first and splits afterwards: copies of MI are made from all 491 ECGs, and then folds are dealt. What
-# recall of MI would be reported? Use the nearest neighbour as classifier.
+# *Hard.* Somebody augments first and splits afterwards: copies of MI are made from all 491 ECGs, and then folds are
+# dealt. What recall of MI would be reported? Use the nearest neighbour as classifier.
 # ```
 #
 # ```{solution-start} ex-compress-3
@@ -376,7 +392,8 @@ assert wrong_way > right_way + 0.15
 print(f"recall of MI: {wrong_way:.1f} the wrong way, {right_way:.1f} the right way")
 
 # %% [markdown]
-# Augmenting before splitting is the leak of this book, made by hand: the test set is full of cousins of the training set.
+# Augmenting before splitting is the leak of this book, made by hand: the test set is full of cousins of the training
+# set.
 # ```{solution-end}
 # ```
 
@@ -384,6 +401,6 @@ print(f"recall of MI: {wrong_way:.1f} the wrong way, {right_way:.1f} the right w
 # PLACEHOLDER-KEY
 #
 # ## Further reading
-# Variational autoencoders: {cite}`kingma2014`; adversarial training: {cite}`goodfellow2014`; SMOTE: {cite}`chawla2002`. Wavelets and thresholds:
-# {cite}`donoho1995`. The review: {cite}`duan2026`. The data: {cite}`khan2021` (CC BY 4.0) and {cite}`kalyakulina2020` (ODC-By 1.0). Nothing here
-# is for diagnosis.
+# Variational autoencoders: {cite}`kingma2014`; adversarial training: {cite}`goodfellow2014`; SMOTE: {cite}`chawla2002`.
+# Wavelets and thresholds: {cite}`donoho1995`. The review: {cite}`duan2026`. The data: {cite}`khan2021` (CC BY 4.0) and
+# {cite}`kalyakulina2020` (ODC-By 1.0). Nothing here is for diagnosis.

@@ -12,17 +12,17 @@
 
 # %% [markdown]
 # # Cleaning an ECG, and what it costs
-# An ECG is a millivolt among volts: breath, muscles, mains and a slipping electrode speak louder than the heart. Filters have
-# been taking them away for a century; the review that this part follows {cite}`duan2026` reports networks that do it better.
-# But a {term}`ST segment` is a tenth of a millivolt high, and whoever cleans it away cleans away an infarction. So we ask twice:
-# how much noise goes, and what is left of ST.
+# An ECG is a millivolt among volts: breath, muscles, mains and a slipping electrode speak louder than the heart.
+# Filters have been taking them away for a century; the review that this part follows {cite}`duan2026` reports networks
+# that do it better. But a {term}`ST segment` is a tenth of a millivolt high, and whoever cleans it away cleans away an
+# infarction. So we ask twice: how much noise goes, and what is left of ST.
 #
 # ```{admonition} What you will learn
 # :class: learn
 # - how to add noise of five kinds at an exact {term}`signal-to-noise ratio`, and what each does to ST;
 # - why a filter chosen by its gain in decibels can be the worst one for ST;
-# - how an {term}`autoencoder`, a {term}`variational autoencoder` and a conditional {term}`GAN` compare with the best that filters
-#   can do, with intervals;
+# - how an {term}`autoencoder`, a {term}`variational autoencoder` and a conditional {term}`GAN` compare with the best
+#   that filters can do, with intervals;
 # - whether the diagnosis comes back, and what a denoiser draws where there was no heart.
 # ```
 #
@@ -30,17 +30,26 @@
 
 # %% [markdown]
 # ## Five kinds of noise
-# The hearts are the digitised signals of the data set {cite}`khan2021`. To a {term}`rhythm strip` we add noise of five kinds, and a
-# mixture of the first four. The constants of each stand, with their reasons, in [](../../ecgbook/denoise.py). A stress test of
-# this sort is an old idea {cite}`moody1984`; its noise was recorded, ours is written down, so that nothing needs to be fetched.
+# The hearts are the digitised signals of the data set {cite}`khan2021`. To a {term}`rhythm strip` we add noise of five
+# kinds, and a mixture of the first four. The constants of each stand, with their reasons, in
+# [](../../ecgbook/denoise.py). A stress test of this sort is an old idea {cite}`moody1984`; its noise was recorded,
+# ours is written down, so that nothing needs to be fetched.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ecgbook import data, denoise, digitize, evaluate, figures, measure, models
-from ecgbook import splits, study, synth
+from ecgbook import (
+    data,
+    denoise,
+    digitize,
+    evaluate,
+    figures,
+    measure,
+    splits,
+    synth,
+)
 from ecgbook.synth import LEADS
 
 figures.use()
@@ -55,7 +64,7 @@ def strip(file):
     return np.interp(np.arange(values.size), known, values[known])
 
 
-heart = strip("Normal(12).jpg")
+heart = strip("Normal(23).jpg")
 rng = np.random.default_rng(1)
 shown = {kind: denoise.add(heart, kind, 5, rng) for kind in denoise.KINDS}
 ratio = {
@@ -82,14 +91,14 @@ columns = ["kind", "lowest (mV)", "highest (mV)", "standard deviation (mV)"]
 figures.show(fig, pd.DataFrame(drawn, columns=columns), "denoising_kinds", decimals=2)
 
 # %% [markdown]
-# All six have the same signal-to-noise ratio, to the last digit: it is set for each strip, not on average. And they do not look
-# equally bad. Wander is slower than the heart and hum is faster; a filter can tell. Electrode motion and
+# All six have the same signal-to-noise ratio, to the last digit: it is set for each strip, not on average. And they do
+# not look equally bad. Wander is slower than the heart and hum is faster; a filter can tell. Electrode motion and
 # dropouts live where the heart lives.
 
 # %% [markdown]
 # ## What it does to ST
-# Ten pages of infarctions, all twelve {term}`leads <lead>`. We add noise as a page would show it, measure again by the book's own
-# measurements, and compare the ST level 60 ms after the {term}`J point` with that of the clean page.
+# Ten pages of infarctions, all twelve {term}`leads <lead>`. We add noise as a page would show it, measure again by the
+# book's own measurements, and compare the ST level 60 ms after the {term}`J point` with that of the clean page.
 
 # %%
 files = pages.loc[pages["label"] == "MI", "file"].head(10)
@@ -123,16 +132,18 @@ figures.glue("denoising-harm-wander", by_kind["baseline wander"], ".0%")
 figures.glue("denoising-harm-muscle", by_kind["muscle"], ".0%")
 
 # %% [markdown]
-# A millimetre of ECG paper, 0.1 mV, is what the guidelines call {term}`ST elevation` {cite}`thygesen2018`. Whoever expects slow noise to be
-# the worst is wrong here: ST is read against the level just before the QRS, a tenth of a second away, and slow noise moves both. At 10 dB,
-# wander moves ST by a millimetre in {glue:text}`denoising-harm-wander` of the leads and muscle noise in
-# {glue:text}`denoising-harm-muscle`: a page shows two or three beats of a lead, too few to average it away, and it blurs the place where
-# the QRS ends. (The pages were filtered at 0.67-25 Hz; every threshold applied to them is approximate.)
+# A millimetre of ECG paper, 0.1 mV, is what the guidelines call {term}`ST elevation` {cite}`thygesen2018`. Whoever
+# expects slow noise to be the worst is wrong here: ST is read against the level just before the QRS, a tenth of a
+# second away, and slow noise moves both. At 10 dB, wander moves ST by a millimetre in
+# {glue:text}`denoising-harm-wander` of the leads and muscle noise in {glue:text}`denoising-harm-muscle`: a page shows
+# two or three beats of a lead, too few to average it away, and it blurs the place where the QRS ends. (The pages were
+# filtered at 0.67-25 Hz; every threshold applied to them is approximate.)
 
 # %% [markdown]
 # ## The wrong way: choose the filter by decibels
-# Electrode motion is slow, so raise the lower corner of a {term}`band-pass filter` until the gain is largest. The usual figure of
-# merit is the gain in signal-to-noise ratio. Synthetic infarctions have no noise of their own, so we can ask both questions at once.
+# Electrode motion is slow, so raise the lower corner of a {term}`band-pass filter` until the gain is largest. The usual
+# figure of merit is the gain in signal-to-noise ratio. Synthetic infarctions have no noise of their own, so we can ask
+# both questions at once.
 
 # %%
 hearts = [synth.record("MI", seed, noise=0) for seed in range(12)]
@@ -190,16 +201,17 @@ figures.glue("denoising-best-harm", harmed[best], ".0f")
 figures.glue("denoising-safe-harm", harmed[0.5], ".0f")
 
 # %% [markdown]
-# By decibels the best corner is {glue:text}`denoising-best-corner` Hz. There the filter moves the ST level of a *clean* infarction
-# by {glue:text}`denoising-best-harm` µV, against {glue:text}`denoising-safe-harm` µV at 0.5 Hz. The recommendations of 2007
-# {cite}`kligfield2007` allow a corner of 0.67 Hz at most, and that only without phase shift, for this reason. Keep the figure in mind:
-# decibels do not know what a wave means.
+# By decibels the best corner is {glue:text}`denoising-best-corner` Hz. There the filter moves the ST level of a *clean*
+# infarction by {glue:text}`denoising-best-harm` µV, against {glue:text}`denoising-safe-harm` µV at 0.5 Hz. The
+# recommendations of 2007 {cite}`kligfield2007` allow a corner of 0.67 Hz at most, and that only without phase shift,
+# for this reason. Keep the figure in mind: decibels do not know what a wave means.
 
 # %% [markdown]
 # ## A small network, live
-# A denoising autoencoder {cite}`vincent2008` is shown a noisy stretch and asked for the clean one. We train one here, for a few
-# seconds, on strips of the training {term}`groups <group>`, and test it on strips of other groups. The filter beside it is
-# tuned on the same training strips, and it is told the kind and the level of the noise; the network is told neither.
+# A denoising autoencoder {cite}`vincent2008` is shown a noisy stretch and asked for the clean one. We train one here,
+# for a few seconds, on strips of the training {term}`groups <group>`, and test it on strips of other groups. The filter
+# beside it is tuned on the same training strips, and it is told the kind and the level of the noise; the network is
+# told neither.
 
 # %%
 split = splits.folds("grouped", pages)[0]
@@ -212,7 +224,9 @@ small, history = denoise.fit("autoencoder", train, val, denoise.Recipe(150, 16))
 
 rows = []
 for kind in denoise.KINDS:
-    noise = [[denoise.add(x, kind, 0, rng) for x in part] for part in (known[:30], held)]
+    noise = [
+        [denoise.add(x, kind, 0, rng) for x in part] for part in (known[:30], held)
+    ]
     known_bad, held_bad = (np.array(part) for part in noise)
     setting = denoise.tune(np.array(known[:30]), known_bad)["Butterworth"]
     filtered = denoise.bandpass(held_bad, *setting)
@@ -228,22 +242,24 @@ lead_by = live["network"].mean() - live["filter"].mean()
 print("mean gain at 0 dB, whole decibels:", live.mean().round().astype(int).to_dict())
 
 # %% [markdown]
-# A few seconds of training bring a network about level with a filter that knows what it is up against. What does longer training on
-# more hearts bring?
+# A few seconds of training bring a network about level with a filter that knows what it is up against. What does longer
+# training on more hearts bring?
 
 # %% [markdown]
 # ## The stored run
-# LUDB {cite}`kalyakulina2020` has 200 records of 10 s with twelve leads, one person each, and cardiologists' marks of where the QRS
-# ends, so that ST can be read where it is. They are dealt into five folds by record. Clean is what the recorder gave, between 0.67 and 100 Hz;
-# LUDB's own noise counts as signal there, so nobody can reach perfection. Three networks are trained on the training records:
+# LUDB {cite}`kalyakulina2020` has 200 records of 10 s with twelve leads, one person each, and cardiologists' marks of
+# where the QRS ends, so that ST can be read where it is. They are dealt into five folds by record. Clean is what the
+# recorder gave, between 0.67 and 100 Hz; LUDB's own noise counts as signal there, so nobody can reach perfection. Three
+# networks are trained on the training records:
 #
 # - the *autoencoder*, a {term}`U-Net` {cite}`ronneberger2015`;
-# - the *variational autoencoder* {cite}`kingma2014` with residual blocks {cite}`he2016`, through whose narrow place every heart must pass;
+# - the *variational autoencoder* {cite}`kingma2014` with residual blocks {cite}`he2016`, through whose narrow place
+#   every heart must pass;
 # - the *GAN* {cite}`goodfellow2014,isola2017`: the same U-Net, with a second network that judges what it draws.
 #
 # Beside them the filters: Butterworth with or without a notch, {term}`wavelets <wavelet>` with a {term}`soft threshold`
-# {cite}`donoho1995`, and the cleaning of NeuroKit2 {cite}`makowski2021`. Each filter's setting is chosen on training records, and
-# chosen anew for every kind of noise and every level. The networks get no such hint.
+# {cite}`donoho1995`, and the cleaning of NeuroKit2 {cite}`makowski2021`. Each filter's setting is chosen on training
+# records, and chosen anew for every kind of noise and every level. The networks get no such hint.
 
 # %%
 gains = denoise.table("gain", 0)
@@ -284,15 +300,13 @@ for ax in axes[-1]:
     ax.set_xticks(denoise.LEVELS)
 for ax in axes[:, 0]:
     ax.set_ylabel("gain (dB)")
-fig.legend(
-    *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3
-)
+fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 figures.show(fig, mean.reset_index(), "denoising_gain", decimals=1)
 
 # %% [markdown]
 # ## Three decibels?
-# The bar was set before: at 0 dB the learned denoisers should beat the best filter by 3 dB. For each kind of noise the best filter
-# is picked by its score on the very test records, which favours it once more.
+# The bar was set before: at 0 dB the learned denoisers should beat the best filter by 3 dB. For each kind of noise the
+# best filter is picked by its score on the very test records, which favours it once more.
 
 # %%
 apart = denoise.beats_filters(0)
@@ -373,8 +387,8 @@ figures.glue("denoising-mm-network", mm_of[best_network], ".0%")
 
 # %% [markdown]
 # ## On paper
-# The stored autoencoder (trained on LUDB, never on these pages) and a Butterworth filter clean lead V3 of an ECG filed as MI. The noise is
-# electrode motion and all the rest together, at 0 dB.
+# The stored autoencoder (trained on LUDB, never on these pages) and a Butterworth filter clean lead V3 of an ECG filed
+# as MI. The noise is electrode motion and all the rest together, at 0 dB.
 
 # %%
 network = denoise.trained()
@@ -399,11 +413,15 @@ panels = {
 fig, axes = plt.subplots(4, 1, figsize=(7.4, 11.2))
 seconds, drawn = np.arange(v3.size) / FS, []
 for ax, (name, values) in zip(axes, panels.items(), strict=True):
-    level = np.nanmedian(values) if name != "autoencoder" else np.nanmedian(values)
     figures.ecg_paper(ax, (0, 2.5), (-1.0, 1.5))
     if name != "clean":
         ax.plot(seconds, v3 - np.nanmedian(v3), color="#8a929c", linewidth=0.8)
-    ax.plot(seconds, np.clip(values - level, -1, 1.5), color="black", linewidth=1.1)
+    ax.plot(
+        seconds,
+        np.clip(values - np.nanmedian(values), -1, 1.5),
+        color="black",
+        linewidth=1.1,
+    )
     ax.set_title(name)
     ax.set_xlabel("")
     ax.set_yticks([-1, 0, 1])
@@ -430,7 +448,8 @@ for kind, noise in empty.items():
     outline = denoise.bandpass(noise, 0.67, 25, 0)
     rows.append((kind, out.std(axis=1).mean(), outline.std(axis=1).mean()))
 invented = pd.DataFrame(
-    rows, columns=["noise of size 1, no heart", "left by the network", "left by a filter"]
+    rows,
+    columns=["noise of size 1, no heart", "left by the network", "left by a filter"],
 )
 figures.table(invented, "denoising_invented", decimals=1)
 
@@ -448,7 +467,9 @@ for ax, values, name in zip(
 ):
     figures.ecg_paper(ax, (0, 4), (-0.75, 1.0))
     piece = values[500:1500] - np.median(values[500:1500])
-    ax.plot(np.arange(1000) / FS, np.clip(piece, -0.75, 1.0), color="black", linewidth=1)
+    ax.plot(
+        np.arange(1000) / FS, np.clip(piece, -0.75, 1.0), color="black", linewidth=1
+    )
     ax.set_title(name)
 axes[0].set_xlabel("")
 frame = pd.DataFrame(
@@ -458,11 +479,11 @@ figures.show(fig, frame, "denoising_invented_drawn", decimals=1)
 
 # %% [markdown]
 # A network that was always shown a heart finds one. What it leaves of electrode motion alone is
-# {glue:text}`denoising-left-motion` of its size, and it has edges and humps. It cannot say "there is nothing here": nobody ever
-# asked it to.
+# {glue:text}`denoising-left-motion` of its size, and it has edges and humps. It cannot say "there is nothing here":
+# nobody ever asked it to.
 #
-# The other danger is quieter. A denoiser that has seen mostly flat ST segments may flatten the one that is not. We raise ST in lead V2 of
-# synthetic hearts by known amounts, add noise, clean, and read ST again.
+# The other danger is quieter. A denoiser that has seen mostly flat ST segments may flatten the one that is not. We
+# raise ST in lead V2 of synthetic hearts by known amounts, add noise, clean, and read ST again.
 
 # %%
 raise_by = (-2, -1, 0, 1, 2, 3, 4)  # mm
@@ -518,8 +539,9 @@ figures.glue("denoising-width-filter", 1000 * widths["Butterworth"], ".0f")
 
 # %% [markdown]
 # ## Does the diagnosis come back?
-# The last judge is the headline model of [](../signal/models.ipynb). It was fitted on clean training pages. Each test page gets noise in all
-# its traces, is cleaned trace by trace as it is shown (four columns and the strip), measured, and classified.
+# The last judge is the headline model of [](../signal/models.ipynb). It was fitted on clean training pages. Each test
+# page gets noise in all its traces, is cleaned trace by trace as it is shown (four columns and the strip), measured,
+# and classified.
 
 # %%
 frames = denoise.diagnosis()
@@ -582,21 +604,28 @@ figures.table(paired, "denoising_paired", decimals=2)
 
 # %%
 cost = pd.DataFrame(denoise.note()["cost"]).T.reset_index(names="method")
-cost.columns = ["method", "ms an ECG", "parameters", "training (s, a fold)", "kB on disk"]
+cost.columns = [
+    "method",
+    "ms an ECG",
+    "parameters",
+    "training (s, a fold)",
+    "kB on disk",
+]
 figures.glue("denoising-wall", denoise.note()["wall_s"] / 60, ".0f")
 cost["parameters"] = cost["parameters"].fillna(0).astype(int)
 figures.table(cost.fillna(0.0), "denoising_cost", decimals=0)
 
 # %% [markdown]
-# Times are of one core, for twelve leads of 10 s; the whole stored run took {glue:text}`denoising-wall` minutes on a busy machine.
-# None of the networks is large: they would run on a recorder.
+# Times are of one core, for twelve leads of 10 s; the whole stored run took {glue:text}`denoising-wall` minutes on a
+# busy machine. None of the networks is large: they would run on a recorder.
 
 # %% [markdown]
 # ## Exercises
 #
 # ```{exercise}
 # :label: ex-denoising-1
-# *Easy.* At 0 dB, how large is the noise in millivolts (root mean square) if the heart's standard deviation is 0.2 mV? And at 20 dB?
+# *Easy.* At 0 dB, how large is the noise in millivolts (root mean square) if the heart's standard deviation is 0.2 mV?
+# And at 20 dB?
 # ```
 #
 # ```{solution-start} ex-denoising-1
@@ -625,8 +654,8 @@ for snr in (0, 20):
 # %% [markdown]
 # ```{exercise}
 # :label: ex-denoising-2
-# *Medium.* A {term}`notch filter` at 50 Hz costs the heart nothing, people say. Pass clean synthetic signals through notches of 1, 3
-# and 20 Hz width and see how far they change.
+# *Medium.* A {term}`notch filter` at 50 Hz costs the heart nothing, people say. Pass clean synthetic signals through
+# notches of 1, 3 and 20 Hz width and see how far they change.
 # ```
 #
 # ```{solution-start} ex-denoising-2
@@ -644,8 +673,8 @@ assert changed[1] < changed[3] < changed[20]
 {width: round(error, 1) for width, error in changed.items()}
 
 # %% [markdown]
-# Microvolts. These hearts were filtered at 25 Hz, so there is little left at 50; a recorder with a wider band would pay more, in the edges of
-# the QRS, and a wide notch rings.
+# Microvolts. These hearts were filtered at 25 Hz, so there is little left at 50; a recorder with a wider band would pay
+# more, in the edges of the QRS, and a wide notch rings.
 # ```{solution-end}
 # ```
 
@@ -677,8 +706,8 @@ bool(second > first + 1)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-denoising-4
-# *Hard.* Where the contact failed, the signal is not hidden but gone. Compare the error of the network inside dropouts with that outside,
-# at -5 dB. What should a denoiser give out there instead?
+# *Hard.* Where the contact failed, the signal is not hidden but gone. Compare the error of the network inside dropouts
+# with that outside, at -5 dB. What should a denoiser give out there instead?
 # ```
 #
 # ```{solution-start} ex-denoising-4
@@ -698,8 +727,8 @@ assert ratio > 1.5
 bool(ratio > 1.5)
 
 # %% [markdown]
-# Inside it guesses. An honest denoiser would say so: a gap, or a band of uncertainty. The variational autoencoder could be asked for such
-# a band by decoding several draws instead of the mean.
+# Inside it guesses. An honest denoiser would say so: a gap, or a band of uncertainty. The variational autoencoder could
+# be asked for such a band by decoding several draws instead of the mean.
 # ```{solution-end}
 # ```
 
@@ -707,7 +736,8 @@ bool(ratio > 1.5)
 # PLACEHOLDER-KEY
 #
 # ## Further reading
-# A noise stress test from the time before networks: {cite}`moody1984`. Soft thresholds: {cite}`donoho1995`. Denoising autoencoders:
-# {cite}`vincent2008`; variational ones: {cite}`kingma2014`; adversarial training: {cite}`goodfellow2014,isola2017`. What a recorder's
-# filters may do: {cite}`kligfield2007`. The review: {cite}`duan2026`. The data: {cite}`khan2021` (CC BY 4.0) and {cite}`kalyakulina2020`
-# (ODC-By 1.0). Nothing here is for diagnosis.
+# A noise stress test from the time before networks: {cite}`moody1984`. Soft thresholds: {cite}`donoho1995`. Denoising
+# autoencoders: {cite}`vincent2008`; variational ones: {cite}`kingma2014`; adversarial training:
+# {cite}`goodfellow2014,isola2017`. What a recorder's filters may do: {cite}`kligfield2007`. The review:
+# {cite}`duan2026`. The data: {cite}`khan2021` (CC BY 4.0) and {cite}`kalyakulina2020` (ODC-By 1.0). Nothing here is for
+# diagnosis.
