@@ -737,6 +737,7 @@ def _val_db(network: nn.Module, val: tuple[np.ndarray, np.ndarray]) -> float:
 
 # %%
 FOLDS = 5
+TESTED = (0, 1, 2, 3, 4)  # folds whose networks were trained and scored
 
 
 def deal(fold: int) -> dict[str, np.ndarray]:
@@ -1089,10 +1090,10 @@ def _diagnosed() -> dict[str, np.ndarray]:
 # %%
 #: Name of a part -> function that computes it.
 PARTS: dict[str, Callable[[], dict[str, np.ndarray]]] = {
-    **{f"train {fold}": partial(_train, fold) for fold in range(FOLDS)},
+    **{f"train {fold}": partial(_train, fold) for fold in TESTED},
     **{f"measure {level}": partial(_measured, level) for level in PAGE_LEVELS},
     "diagnose": _diagnosed,
-    **{f"score {fold}": partial(_score, fold) for fold in range(FOLDS)},
+    **{f"score {fold}": partial(_score, fold) for fold in TESTED},
 }
 
 
@@ -1128,7 +1129,7 @@ def _code() -> dict[str, str]:
 
 def _outputs() -> pd.DataFrame:
     """Scores of every record, one row a kind and level; whole µV and per cent, tenths of dB."""
-    parts = [_once(f"score {fold}") for fold in range(FOLDS)]
+    parts = [_once(f"score {fold}") for fold in TESTED]
     scores, records = (np.concatenate([part[name] for part in parts]) for name in ("scores", "records"))
     scores = scores * np.array([10, 1, 100, 1, 100])
     index = pd.MultiIndex.from_product([records, KINDS, LEVELS], names=["record", "kind", "snr"])
@@ -1171,7 +1172,7 @@ _PACKAGES = ("numpy", "pandas", "scipy", "torch", "pywavelets", "neurokit2", "sc
 
 def _history() -> pd.DataFrame:
     rows = []
-    for fold, name in itertools.product(range(FOLDS), NETWORKS):
+    for fold, name in itertools.product(TESTED, NETWORKS):
         table = pd.DataFrame(
             _once(f"train {fold}")[f"{name}|history"], columns=["step", "train_loss", "val_db"]
         )
@@ -1181,10 +1182,10 @@ def _history() -> pd.DataFrame:
 
 def _cost() -> dict[str, dict[str, float]]:
     """Parameters, training seconds, ms for an ECG of 12 leads and 10 s, kB on disk."""
-    ms = dict(zip(METHODS, np.mean([_once(f"score {f}")["ms"] for f in range(FOLDS)], axis=0), strict=True))
+    ms = dict(zip(METHODS, np.mean([_once(f"score {f}")["ms"] for f in TESTED], axis=0), strict=True))
     out = {name: {"ms_an_ecg": round(float(ms[name]), 1)} for name in METHODS[1:]}
     for name in NETWORKS:
-        spent = np.mean([_once(f"train {fold}")[f"{name}|seconds"] for fold in range(FOLDS)])
+        spent = np.mean([_once(f"train {fold}")[f"{name}|seconds"] for fold in TESTED])
         count = size(build(name))
         out[name] |= {
             "parameters": count,
@@ -1202,7 +1203,7 @@ def _note(started: str) -> dict:
         "input": "LUDB 1.0.1, 12 leads of 10 s, 0.67-100 Hz; diagnosis: the carried signals of the 491 ECGs",
         "protocol": "LUDB: 5 folds by record; diagnosis: grouped, repeat 0",
         "seed": 0,
-        "folds": FOLDS,
+        "folds": len(TESTED),
         "repeats": 1,
         "settings": {name: RECIPES[name]._asdict() for name in NETWORKS}
         | {"pairs": PAIRS, "stretch": STRETCH},

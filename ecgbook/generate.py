@@ -684,7 +684,7 @@ class Run(NamedTuple):
 
 RUNS: dict[str, Run] = {
     "compress-ludb": Run(
-        {f"fold {fold}": partial(_compress_fold, fold) for fold in range(denoise.FOLDS)},
+        {f"fold {fold}": partial(_compress_fold, fold) for fold in denoise.TESTED},
         {
             "task": "compress",
             "input": "LUDB 1.0.1, the first 2048 samples of each lead, 0.67-100 Hz at 250 samples a second",
