@@ -269,7 +269,9 @@ def stored():
 def test_the_stored_run_is_whole_and_from_this_code(stored):
     note = denoise.note()
     assert note["code"]["denoise"] == denoise._code()["denoise"]
-    assert len(stored) == 200 * len(denoise.KINDS) * len(denoise.LEVELS) * len(denoise.METHODS)
+    tested = np.concatenate([denoise.deal(fold)["test"] for fold in denoise.TESTED])
+    assert sorted(stored["record"].unique()) == sorted(tested)
+    assert len(stored) == len(tested) * len(denoise.KINDS) * len(denoise.LEVELS) * len(denoise.METHODS)
     assert not stored.isna().any(axis=None)
     folder = study.RESULTS / denoise.RUN
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1e6
@@ -307,7 +309,7 @@ def test_a_changed_file_is_refused(tmp_path):
     folder.mkdir()
     for name in ("run.json", "outputs.csv"):
         (folder / name).write_bytes((study.RESULTS / denoise.RUN / name).read_bytes())
-    assert denoise.load(tmp_path)["record"].nunique() == 200
+    assert len(denoise.load(tmp_path)) > 0
     with open(folder / "outputs.csv", "a") as file:
         file.write("\n")
     with pytest.raises(EcgbookError, match="changed by hand"):

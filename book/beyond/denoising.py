@@ -248,9 +248,10 @@ print("mean gain at 0 dB, whole decibels:", live.mean().round().astype(int).to_d
 # %% [markdown]
 # ## The stored run
 # LUDB {cite}`kalyakulina2020` has 200 records of 10 s with twelve leads, one person each, and cardiologists' marks of
-# where the QRS ends, so that ST can be read where it is. They are dealt into five folds by record. Clean is what the
-# recorder gave, between 0.67 and 100 Hz; LUDB's own noise counts as signal there, so nobody can reach perfection. Three
-# networks are trained on the training records:
+# where the QRS ends, so that ST can be read where it is. They are dealt into five parts by record. The stored run
+# trained on 136 records and tested on the {glue:text}`denoising-records` of the first part; for reasons of computing
+# time the other four wait for whoever has more of it. Clean is what the recorder gave, between 0.67 and 100 Hz; LUDB's
+# own noise counts as signal there, so nobody can reach perfection. Three networks are trained:
 #
 # - the *autoencoder*, a {term}`U-Net` {cite}`ronneberger2015`;
 # - the *variational autoencoder* {cite}`kingma2014` with residual blocks {cite}`he2016`, through whose narrow place
@@ -263,12 +264,13 @@ print("mean gain at 0 dB, whole decibels:", live.mean().round().astype(int).to_d
 
 # %%
 gains = denoise.table("gain", 0)
+figures.glue("denoising-records", denoise.load()["record"].nunique())
 order = [*denoise.KINDS, "mean"]
 wide = gains.pivot(index="method", columns="kind", values="estimate")[order]
 wide = wide.loc[[m for m in denoise.METHODS if m != "noisy"]]
 figures.table(wide.reset_index(), "denoising_gain_0db", decimals=1)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Six panels of gain against the level of the noise: the networks lie above the filters for every kind but slow wander at low noise; at 20 dB gains shrink and some methods do more harm than good.", "classes": "chart dark-light"}, "figure": {"caption": "Gain in signal-to-noise ratio by kind and level of noise, mean over 200 test records; negative means that the output is worse than the input.", "name": "fig-denoising-gain"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Six panels of gain against the level of the noise: the networks lie above the filters for every kind but slow wander at low noise; at 20 dB gains shrink and some methods do more harm than good.", "classes": "chart dark-light"}, "figure": {"caption": "Gain in signal-to-noise ratio by kind and level of noise, mean over the test records; negative means that the output is worse than the input.", "name": "fig-denoising-gain"}}
 LOOK = {
     "Butterworth": (figures.MUTED, ":", "o"),
     "wavelet": (figures.MUTED, "--", "s"),
@@ -321,9 +323,37 @@ for name in denoise.NETWORKS:
     figures.glue(f"{key}-high", row["high"], ".1f")
     reached = apart.query("network == @name and kind != 'mean' and difference >= 3")
     figures.glue(f"{key}-kinds", len(reached))
+first = apart.query("network == 'autoencoder'").set_index("kind")
+assert first.loc["mean", "low"] > 2 and first.loc["baseline wander", "difference"] < 1
+assert set(first.index[first["difference"] >= 3]) - {"mean"} == {"mains", "muscle"}
+verdict = (
+    "the bar is reached on average"
+    if first.loc["mean", "low"] >= 3
+    else (
+        "the bar is reached by the estimate, and not beyond doubt"
+        if first.loc["mean", "difference"] >= 3
+        else "the bar is missed"
+    )
+)
+figures.glue("denoising-verdict", verdict)
+at_20 = scores.query("snr == 20 and method != 'noisy'")
+assert at_20.groupby("method")["gain"].mean().max() < 0
 
 # %% [markdown]
-# PLACEHOLDER-BAR
+# On average over the six kinds the autoencoder is {glue:text}`denoising-autoencoder-apart` dB above the best filter (95
+# % interval {glue:text}`denoising-autoencoder-low` to {glue:text}`denoising-autoencoder-high`), the GAN
+# {glue:text}`denoising-gan-apart` dB ({glue:text}`denoising-gan-low` to {glue:text}`denoising-gan-high`), the
+# variational autoencoder {glue:text}`denoising-variational-apart` dB ({glue:text}`denoising-variational-low` to
+# {glue:text}`denoising-variational-high`). So {glue:text}`denoising-verdict`. Kind by kind the autoencoder passes it in
+# {glue:text}`denoising-autoencoder-kinds` of six, mains and muscle noise: there a filter must give up the sharp edges
+# of the QRS with the noise, and a network need not. Against slow wander there is nothing to win: a filter that is told
+# that the noise is slow takes it away at no cost, and the network, told nothing, comes out level. Motion and dropouts
+# lie between; what is gone in a dropout nobody can bring back.
+#
+# Two things in the figure deserve a look. The variational autoencoder falls behind where there is little noise: every
+# heart must pass its narrow place, clean ones too. And at 20 dB *every* method does harm. Part of this is the ceiling:
+# removing LUDB's own noise, or its narrowest edges, counts as error. A denoiser is for noisy signals; do not run it on
+# clean ones.
 
 # %% [markdown]
 # ## ST after cleaning
@@ -383,12 +413,16 @@ figures.glue("denoising-mm-filter", mm_of[best_filter], ".0%")
 figures.glue("denoising-mm-network", mm_of[best_network], ".0%")
 
 # %% [markdown]
-# PLACEHOLDER-ST
+# Noise at 0 dB puts the ST level wrong by {glue:text}`denoising-st-noisy-error` µV on average, and by a millimetre in
+# {glue:text}`denoising-mm-noisy` of the beats. After the best filter ({glue:text}`denoising-st-filter`) it is
+# {glue:text}`denoising-st-filter-error` µV and {glue:text}`denoising-mm-filter`; after the best network
+# ({glue:text}`denoising-st-network`) {glue:text}`denoising-st-network-error` µV and {glue:text}`denoising-mm-network`.
+# Half the error of the best filter: the table says that ST is in good hands. Hold on to that thought for two sections.
 
 # %% [markdown]
 # ## On paper
 # The stored autoencoder (trained on LUDB, never on these pages) and a Butterworth filter clean lead V3 of an ECG filed
-# as MI. The noise is electrode motion and all the rest together, at 0 dB.
+# as MI, with all kinds of noise together at 0 dB.
 
 # %%
 network = denoise.trained()
@@ -409,7 +443,7 @@ panels = {
     ),
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four strips of lead V3: clean with a high ST segment, hidden in noise, still swaying after the filter, and nearly restored by the network, with small waves that were not there.", "classes": "paper dark-light"}, "figure": {"caption": "Lead V3 of an ECG filed as MI: clean, with noise, filtered, and cleaned by the stored autoencoder (redrawn from its digitised signal); 25 mm a second, 10 mm a millivolt. Thin grey: the clean signal.", "name": "fig-denoising-paper"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four strips of lead V3: clean with a depressed ST segment, hidden in noise, still rough and swaying after the filter with its ST kept, and smooth after the network, whose ST segment lies near the baseline.", "classes": "paper dark-light"}, "figure": {"caption": "Lead V3 of an ECG filed as MI: clean, with noise, filtered, and cleaned by the stored autoencoder (redrawn from its digitised signal); 25 mm a second, 10 mm a millivolt. Thin grey: the clean signal.", "name": "fig-denoising-paper"}}
 fig, axes = plt.subplots(4, 1, figsize=(7.4, 11.2))
 seconds, drawn = np.arange(v3.size) / FS, []
 for ax, (name, values) in zip(axes, panels.items(), strict=True):
@@ -432,8 +466,82 @@ frame = pd.DataFrame(drawn, columns=["strip", "error (root mean square, mV)"])
 figures.show(fig, frame, "denoising_paper", decimals=2)
 
 # %% [markdown]
-# ## What a denoiser invents
-# Give the network noise and nothing else. There is no heart in it, so the right answer is a flat line.
+# The network's strip is the cleanest. It is also wrong where it matters: the {term}`ST depression` is nearly gone. Is
+# this one unlucky strip?
+#
+# ## What a denoiser flattens, and what it invents
+# A denoiser that has seen mostly flat ST segments may make them flat. We raise ST in lead V2 of synthetic hearts by
+# known amounts, add noise, clean, and read ST again.
+
+# %%
+raise_by = (-2, -1, 0, 1, 2, 3, 4)  # mm
+row = LEADS.index("V2")
+normals = [synth.record("Normal", seed, noise=0) for seed in range(16)]
+ways = {
+    "noisy": denoise.unchanged,
+    "Butterworth": lambda x: denoise.bandpass(x, 0.67, 25, 0),
+    "autoencoder": lambda x: denoise.apply(network, x),
+}
+
+
+def flattened(snr, seed=7):
+    """ST as it is and as it is read, mean and spread over beats."""
+    rng, rows = np.random.default_rng(seed), []
+    for mm in raise_by:
+        raised = [synth.st_shift(h, mm, ["V2"]) for h in normals]
+        clean = np.array([h.leads[row] for h in raised]).astype(float)
+        dirty = [denoise.add(x, "all together", snr, rng, FS, "page") for x in clean]
+        spots = [beats_of(h, k) for k, h in enumerate(raised)]
+        at = denoise.Beats(*np.array([p for some in spots for p in some]).T)
+        truth = denoise.st_levels(clean, at)
+        for name, way in ways.items():
+            read = denoise.st_levels(way(np.array(dirty)), at)
+            rows.append(
+                (snr, mm, name, truth.mean(), read.mean(), (read - truth).std())
+            )
+    return rows
+
+
+columns = ["dB", "mm", "method", "true ST (mV)", "ST read (mV)", "spread (mV)"]
+shift = pd.DataFrame(flattened(0) + flattened(10), columns=columns)
+slopes = {
+    key: np.polyfit(part["true ST (mV)"], part["ST read (mV)"], 1)[0]
+    for key, part in shift.groupby(["dB", "method"])
+}
+assert slopes[0, "autoencoder"] < 0.75 < slopes[0, "Butterworth"]
+assert slopes[0, "autoencoder"] < slopes[10, "autoencoder"]
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Mean ST level read against the true one: filter and noisy signal follow the diagonal with wide bands; the network has the narrowest band, and its line is far too flat, so that high ST is read as half of what it is.", "classes": "chart dark-light"}, "figure": {"caption": "ST level in V2 of synthetic hearts, as it is and as it is read after noise at 0 dB (all kinds together) and cleaning: means, and bands of one standard deviation over beats; dashed: what is right.", "name": "fig-denoising-flatten"}}
+fig, axes = plt.subplots(1, 3, figsize=(7.6, 3.2), sharex=True, sharey=True)
+at_zero = shift.query("dB == 0")
+for ax, (name, part) in zip(axes, at_zero.groupby("method", sort=False), strict=True):
+    x, y, s = (part[c].to_numpy() for c in columns[3:])
+    ax.fill_between(x, y - s, y + s, color="#c9ced6")
+    ax.plot(x, y, "o-", color=figures.ACCENT, markersize=4)
+    ax.plot(x, x, color=figures.INK, linewidth=0.8, linestyle="--")
+    ax.set_title(name)
+    ax.set_xlabel("true ST (mV)")
+axes[0].set_ylabel("ST read (mV)")
+figures.show(fig, at_zero, "denoising_flatten", decimals=2)
+
+# %%
+widths = at_zero.groupby("method")["spread (mV)"].mean()
+figures.glue("denoising-slope-network", slopes[0, "autoencoder"], ".1f")
+figures.glue("denoising-slope-filter", slopes[0, "Butterworth"], ".1f")
+figures.glue("denoising-slope-network-10", slopes[10, "autoencoder"], ".1f")
+figures.glue("denoising-width-network", round(1000 * widths["autoencoder"], -1), ".0f")
+figures.glue("denoising-width-filter", round(1000 * widths["Butterworth"], -1), ".0f")
+
+# %% [markdown]
+# The filter reads ST with an error of {glue:text}`denoising-width-filter` µV from beat to beat, but right on average:
+# of each millivolt it keeps {glue:text}`denoising-slope-filter`. The network's beats agree within
+# {glue:text}`denoising-width-network` µV, and it keeps {glue:text}`denoising-slope-network` of a millivolt. At 10 dB it
+# keeps {glue:text}`denoising-slope-network-10`. This is no fault of the training; it is what minimising an error means.
+# Where the noise hides the answer, the best guess is drawn towards what is usual, and usual is a flat ST. Most of
+# LUDB's beats have one, so the mean error of ST was small, and the table above praised the method for flattening the
+# few that matter. A random error can be averaged over beats. A bias towards the normal cannot.
+#
+# And does it invent? Give it noise and nothing else. There is no heart in it, so the right answer is a flat line.
 
 # %%
 rng = np.random.default_rng(6)
@@ -455,87 +563,17 @@ figures.table(invented, "denoising_invented", decimals=1)
 
 # %%
 left = invented.set_index(invented.columns[0])
-assert (left["left by the network"] > 0.02).any()
-figures.glue("denoising-left-motion", left.iloc[3, 0], ".1f")
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two strips: above, electrode motion without any heart; below, what the network makes of it, a trace with upright waves that could be taken for beats.", "classes": "paper dark-light"}, "figure": {"caption": "Above: electrode motion alone, no heart (size as of an ECG). Below: what the stored autoencoder draws from it.", "name": "fig-denoising-invented"}}
-alone = 0.3 * empty["electrode motion"][2] / empty["electrode motion"][2].std()
-made = denoise.apply(network, alone[None])[0]
-fig, axes = plt.subplots(2, 1, figsize=(7.4, 5.4))
-for ax, values, name in zip(
-    axes, (alone, made), ("noise alone", "what the network draws"), strict=True
-):
-    figures.ecg_paper(ax, (0, 4), (-0.75, 1.0))
-    piece = values[500:1500] - np.median(values[500:1500])
-    ax.plot(
-        np.arange(1000) / FS, np.clip(piece, -0.75, 1.0), color="black", linewidth=1
-    )
-    ax.set_title(name)
-axes[0].set_xlabel("")
-frame = pd.DataFrame(
-    {"strip": ["noise alone", "drawn"], "spread (mV)": [alone.std(), made.std()]}
+assert (left.iloc[:, 0] < left.iloc[:, 1]).all()
+figures.glue("denoising-left-motion", left.loc["electrode motion"].iloc[0], ".1f")
+figures.glue(
+    "denoising-left-motion-filter", left.loc["electrode motion"].iloc[1], ".1f"
 )
-figures.show(fig, frame, "denoising_invented_drawn", decimals=1)
 
 # %% [markdown]
-# A network that was always shown a heart finds one. What it leaves of electrode motion alone is
-# {glue:text}`denoising-left-motion` of its size, and it has edges and humps. It cannot say "there is nothing here":
-# nobody ever asked it to.
-#
-# The other danger is quieter. A denoiser that has seen mostly flat ST segments may flatten the one that is not. We
-# raise ST in lead V2 of synthetic hearts by known amounts, add noise, clean, and read ST again.
-
-# %%
-raise_by = (-2, -1, 0, 1, 2, 3, 4)  # mm
-row = LEADS.index("V2")
-normals = [synth.record("Normal", seed, noise=0) for seed in range(16)]
-rng = np.random.default_rng(7)
-rows = []
-for mm in raise_by:
-    raised = [synth.st_shift(h, mm, ["V2"]) for h in normals]
-    clean = np.array([h.leads[row] for h in raised]).astype(float)
-    dirty = np.array(
-        [denoise.add(x, "all together", 0, rng, FS, "page") for x in clean]
-    )
-    spots = [beats_of(h, k) for k, h in enumerate(raised)]
-    at = denoise.Beats(*np.array([p for some in spots for p in some]).T)
-    truth = denoise.st_levels(clean, at)
-    outs = {
-        "noisy": dirty,
-        "Butterworth": denoise.bandpass(dirty, 0.67, 25, 0),
-        "autoencoder": denoise.apply(network, dirty),
-    }
-    for name, out in outs.items():
-        read = denoise.st_levels(out, at)
-        rows.append((mm, name, truth.mean(), read.mean(), (read - truth).std()))
-columns = ["raised by (mm)", "method", "true ST (mV)", "ST read (mV)", "spread (mV)"]
-shift = pd.DataFrame(rows, columns=columns)
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Mean ST level read against the true one: filter and noisy signal follow the diagonal with wide bands; the network's band is narrower, and its line lies below the diagonal at high ST.", "classes": "chart dark-light"}, "figure": {"caption": "ST level in V2 of synthetic hearts, as it is and as it is read after noise at 0 dB (all kinds together) and cleaning: means, and bands of one standard deviation over beats.", "name": "fig-denoising-flatten"}}
-fig, axes = plt.subplots(1, 3, figsize=(7.6, 3.2), sharex=True, sharey=True)
-for ax, (name, part) in zip(axes, shift.groupby("method", sort=False), strict=True):
-    x, y, s = (part[c].to_numpy() for c in columns[2:])
-    ax.fill_between(x, y - s, y + s, color="#c9ced6")
-    ax.plot(x, y, "o-", color=figures.ACCENT, markersize=4)
-    ax.plot(x, x, color=figures.INK, linewidth=0.8, linestyle="--")
-    ax.set_title(name)
-    ax.set_xlabel("true ST (mV)")
-axes[0].set_ylabel("ST read (mV)")
-figures.show(fig, shift, "denoising_flatten", decimals=2)
-
-# %%
-slope = {
-    name: np.polyfit(part["true ST (mV)"], part["ST read (mV)"], 1)[0]
-    for name, part in shift.groupby("method")
-}
-widths = shift.groupby("method")["spread (mV)"].mean()
-figures.glue("denoising-slope-network", slope["autoencoder"], ".1f")
-figures.glue("denoising-slope-filter", slope["Butterworth"], ".1f")
-figures.glue("denoising-width-network", 1000 * widths["autoencoder"], ".0f")
-figures.glue("denoising-width-filter", 1000 * widths["Butterworth"], ".0f")
-
-# %% [markdown]
-# PLACEHOLDER-FLATTEN
+# Here the network does well: of electrode motion alone it leaves {glue:text}`denoising-left-motion` of its size, a
+# filter {glue:text}`denoising-left-motion-filter`. It was trained on noise at -7 dB and stronger hearts, never on noise
+# alone, and still draws hardly anything. What it cannot do is say "I do not know": its silence over a lost heart looks
+# like its silence over no heart.
 
 # %% [markdown]
 # ## Does the diagnosis come back?
