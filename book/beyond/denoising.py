@@ -236,10 +236,9 @@ for kind in denoise.KINDS:
 live = pd.DataFrame(rows, columns=["kind", "filter", "network"]).set_index("kind")
 
 # %%
-assert live["network"].mean() > live["filter"].mean() - 3
-assert live.loc["electrode motion", "network"] > 3
 lead_by = live["network"].mean() - live["filter"].mean()
-print("mean gain at 0 dB, whole decibels:", live.mean().round().astype(int).to_dict())
+assert abs(lead_by) < 3 and live.loc["electrode motion", "network"] > 3
+print("mean gain at 0 dB, network and filter within 3 dB:", bool(abs(lead_by) < 3))
 
 # %% [markdown]
 # A few seconds of training bring a network about level with a filter that knows what it is up against. What does longer
@@ -417,7 +416,8 @@ figures.glue("denoising-mm-network", mm_of[best_network], ".0%")
 # {glue:text}`denoising-mm-noisy` of the beats. After the best filter ({glue:text}`denoising-st-filter`) it is
 # {glue:text}`denoising-st-filter-error` µV and {glue:text}`denoising-mm-filter`; after the best network
 # ({glue:text}`denoising-st-network`) {glue:text}`denoising-st-network-error` µV and {glue:text}`denoising-mm-network`.
-# Half the error of the best filter (at 10 dB the two are level): the table says that ST is in good hands. Hold on to that thought for two sections.
+# Half the error of the best filter (at 10 dB the two are level): the table says that ST is in good hands. Hold on to
+# that thought for two sections.
 
 # %% [markdown]
 # ## On paper
@@ -447,12 +447,12 @@ panels = {
 fig, axes = plt.subplots(4, 1, figsize=(7.4, 11.2))
 seconds, drawn = np.arange(v3.size) / FS, []
 for ax, (name, values) in zip(axes, panels.items(), strict=True):
-    figures.ecg_paper(ax, (0, 2.5), (-1.0, 1.5))
+    figures.ecg_paper(ax, (0, 2.5), (-1.5, 1.0))
     if name != "clean":
         ax.plot(seconds, v3 - np.nanmedian(v3), color="#8a929c", linewidth=0.8)
     ax.plot(
         seconds,
-        np.clip(values - np.nanmedian(values), -1, 1.5),
+        np.clip(values - np.nanmedian(values), -1.5, 1),
         color="black",
         linewidth=1.1,
     )
