@@ -1449,7 +1449,8 @@ def diagnosis(results: Path = RESULTS) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict
-        Condition ("clean", "noisy 10 dB", "autoencoder 10 dB", ...) -> predictions as :mod:`ecgbook.evaluate` takes them.
+        Condition ("clean", "noisy 10 dB", "autoencoder 10 dB", ...) -> predictions as :mod:`ecgbook.evaluate` takes
+        them.
 
     Examples
     --------

@@ -239,6 +239,7 @@ def same(a, b):
 
 
 def test_a_page_comes_apart_and_together_again(reading):
+    assert len(denoise.traces(reading)) == denoise.TRACES
     assert same(denoise.with_traces(reading, denoise.traces(reading)), reading)
     assert same(denoise.denoised_page(reading, denoise.unchanged), reading)
 

@@ -128,7 +128,7 @@ figures.table(
 fig, ax = plt.subplots(figsize=(7.2, 4.4))
 LABELS = {  # marker, point that is labelled, where the label stands
     "wavelets": ("o", 2, (-8, -14), "right"),
-    "principal components": ("s", 2, (8, 6), "left"),
+    "principal components": ("s", 0, (8, -2), "left"),
     "autoencoder, 2 numbers": ("^", 1, (-8, -14), "right"),
     "autoencoder, 8 numbers": ("D", 1, (6, 8), "left"),
 }

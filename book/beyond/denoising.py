@@ -443,7 +443,7 @@ panels = {
     ),
 }
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four strips of lead V3: clean with a depressed ST segment, hidden in noise, still rough and swaying after the filter with its ST kept, and smooth after the network, whose ST segment lies near the baseline.", "classes": "paper dark-light"}, "figure": {"caption": "Lead V3 of an ECG filed as MI: clean, with noise, filtered, and cleaned by the stored autoencoder (redrawn from its digitised signal); 25 mm a second, 10 mm a millivolt. Thin grey: the clean signal.", "name": "fig-denoising-paper"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four strips of lead V3: clean with a depressed ST segment, hidden in noise, still rough and swaying after the filter, and smooth after the network, whose ST segment lies near the baseline.", "classes": "paper dark-light"}, "figure": {"caption": "Lead V3 of an ECG filed as MI: clean, with noise, filtered, and cleaned by the stored autoencoder (redrawn from its digitised signal); 25 mm a second, 10 mm a millivolt. Thin grey: the clean signal.", "name": "fig-denoising-paper"}}
 fig, axes = plt.subplots(4, 1, figsize=(7.4, 11.2))
 seconds, drawn = np.arange(v3.size) / FS, []
 for ax, (name, values) in zip(axes, panels.items(), strict=True):
