@@ -174,8 +174,8 @@ figures.glue("compress-high-wavelets", prd("wavelets", 0, high), ".0f")
 # 1.5 bits the larger autoencoder is at {glue:text}`compress-high-codes` and wavelets at
 # {glue:text}`compress-high-wavelets`, for they can write down *anything*, given bits, and the network cannot leave the
 # curved surface that it learned in twenty seconds. Longer training would lower its curve; it would not take away the
-# floor. Principal components of stretches that start anywhere in the beat come last: a straight line cannot follow a
-# wave that may stand anywhere.
+# floor. Principal components of stretches that start anywhere in the beat lie above wavelets throughout: a straight
+# line cannot follow a wave that may stand anywhere.
 
 # %% [markdown]
 # ## Noticing what is odd
