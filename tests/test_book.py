@@ -50,6 +50,7 @@ ORDER = [
     "networks1d",
     "detect",
     "denoise",
+    "generate",
     "leads",
     "cli",
 ]
