@@ -1509,6 +1509,7 @@ def _code() -> dict[str, str]:
 def _note(
     source: str, found: list[dict[str, np.ndarray]], files: Sequence[str], started: str, wall: float
 ) -> dict:
+    costs = _cost_table(found)
     tables = ("signals.npz", "measurements.csv", "median_beats.npz", "manifest.csv")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
         1024**2 if sys.platform == "darwin" else 1024
@@ -1524,7 +1525,7 @@ def _note(
         "weights": "none",
         "settings": {kind: recipe._asdict() for kind, recipe in RECIPES.items()},
         "chosen": [json.loads(str(one["chosen"])) for one in found],
-        "cost": _cost_table(found),
+        "cost": costs,
         "seed": "the number of the fold",
         "folds": FOLDS,
         "repeats": 1,
@@ -1537,7 +1538,9 @@ def _note(
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "device": f"{networks.device()}, {platform.machine()}",
         "started": started,
-        "wall_s": round(wall, 1),  # of the last start, if there were several
+        "training_cpu_s": round(sum(seconds["training_cpu_s"] for seconds in costs.values()) * FOLDS, 1),
+        "wall_s": round(wall, 1),
+        "wall_s_of": "the last start alone, which may have found parts that were made before",
         "peak_rss_mb": round(peak),
     }
 
@@ -1858,8 +1861,10 @@ def by_lead(source: str, results: Path = study.RESULTS) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "lead", *(f"{w}{e}" for w in ("r", "rmse") for e in ends)])
 
 
-def against_linear(source: str, what: str = "rmse", results: Path = study.RESULTS) -> pd.DataFrame:
-    """Compare each method with the linear baseline on the six chest leads together.
+def against_linear(
+    source: str, what: str = "rmse", over: Sequence[str] = CHEST, results: Path = study.RESULTS
+) -> pd.DataFrame:
+    """Compare each method with the linear baseline on some leads together.
 
     Parameters
     ----------
@@ -1867,13 +1872,15 @@ def against_linear(source: str, what: str = "rmse", results: Path = study.RESULT
         "ludb" or "pages".
     what : str
         "rmse" (mV) or "r".
+    over : sequence of str
+        The leads; by default V1 to V6.
     results : pathlib.Path
         Folder of the results.
 
     Returns
     -------
     pandas.DataFrame
-        Index: methods. ``mean``, ``low``, ``high`` over ECGs of the mean over V1 to V6, and ``apart``, ``apart_low``,
+        Index: methods. ``mean``, ``low``, ``high`` over ECGs of the mean over the leads, and ``apart``, ``apart_low``,
         ``apart_high``: the same of the difference to the linear baseline on the same ECG.
 
     Examples
@@ -1882,8 +1889,8 @@ def against_linear(source: str, what: str = "rmse", results: Path = study.RESULT
     0.0
     """
     frame = outputs(source, results)
-    chest = frame.set_index(["method", "name"])[[f"{what}_{lead}" for lead in CHEST]].mean(axis=1)
-    rows = {m: (*interval(chest[m], source), *interval(chest[m] - chest["linear"], source)) for m in METHODS}
+    mean = frame.set_index(["method", "name"])[[f"{what}_{lead}" for lead in over]].mean(axis=1)
+    rows = {m: (*interval(mean[m], source), *interval(mean[m] - mean["linear"], source)) for m in METHODS}
     columns = ["mean", "low", "high", "apart", "apart_low", "apart_high"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

@@ -358,7 +358,7 @@ def test_a_run_is_put_together_and_read_back(made):
         and ends["low"] == pytest.approx(0.007)
         and ends["slope"] == pytest.approx(1)
     )
-    found = leads.against_linear("ludb", "r", made)
+    found = leads.against_linear("ludb", "r", results=made)
     assert found.loc["U-Net", "apart"] == pytest.approx(0.1) and found.loc["linear", "mean"] == pytest.approx(
         0.5
     )
