@@ -129,12 +129,12 @@ def keep(eight: np.ndarray, lead: str, shown: np.ndarray) -> np.ndarray:
 
 # %% [markdown]
 # ## Two sources of signals
-# *EICP* {cite:p}`khan2021`. The strip at the foot of a page shows one lead for ten seconds, the others 2.5 s each, one
+# *EICP* {cite}`khan2021`. The strip at the foot of a page shows one lead for ten seconds, the others 2.5 s each, one
 # column after another. So at every instant four leads are seen together: the strip and the three of the column. The
 # columns are *not* simultaneous with each other, and V1 is never seen beside V6; but the strip is simultaneous with
 # all.
 #
-# *LUDB* {cite:p}`kalyakulina2020` shows all twelve for ten seconds. A warning: its headers state another gain for every
+# *LUDB* {cite}`kalyakulina2020` shows all twelve for ten seconds. A warning: its headers state another gain for every
 # lead, such that each lead spans exactly 1 mV, and leads read by these gains break Einthoven's law grossly. The stored
 # integers obey it to half a unit, so they share one scale. We take a unit for a microvolt: the leads then have about
 # the size they have in EICP. LUDB's comment lines, which hold the diagnoses, are not read.
@@ -495,11 +495,11 @@ def apply_linear(fitted: Linear, shown: np.ndarray, lead: str) -> np.ndarray:
 
 # %% [markdown]
 # ## Two networks
-# A U-Net {cite:p}`ronneberger2015` looks at a signal at several scales: on the way down it halves the rate and sees
+# A U-Net {cite}`ronneberger2015` looks at a signal at several scales: on the way down it halves the rate and sees
 # farther, on the way up it puts the fine detail back, handed over at each scale. *The U-Net* here takes lead II and
 # gives the eight independent leads. *The masked autoencoder* has the same body and twelve channels of input, of which
 # all but one are masked, that is, zero. While it is trained the lead that is shown changes at every turn, so one
-# network learns to start from any lead, in the spirit of MCMA {cite:p}`chen2024mcma`. The two differ in what they are
+# network learns to start from any lead, in the spirit of MCMA {cite}`chen2024mcma`. The two differ in what they are
 # asked, and in how long they are taught: a specialist and a generalist.
 #
 # Four samples of 8 ms enter together as four channels, which costs no information and saves three quarters of the
