@@ -310,16 +310,16 @@ for method, short in zip(METHODS, ("detr", "unet", "own", "neurokit"), strict=Tr
 # {glue:text}`detector-neurokit-ap75`. On the same draws of records, the detector's lead over the U-Net in AP at 0.5 is
 # {glue:text}`detector-ap50-mean-estimate` points ({glue:text}`detector-ap50-mean-low` to {glue:text}`detector-ap50-mean-high`).
 #
-# That is no triumph, and the figure shows why. F1 asks each method for its one best list, and there the lead is
-# {glue:text}`detector-f1-at-75-mean-estimate` points ({glue:text}`detector-f1-at-75-mean-low` to
-# {glue:text}`detector-f1-at-75-mean-high`) at IoU $0.75$ and {glue:text}`detector-f1-at-50-mean-estimate`
-# ({glue:text}`detector-f1-at-50-mean-low` to {glue:text}`detector-f1-at-50-mean-high`) at 0.5: next to nothing, one way or the
-# other. What the detector adds is its longer list. It can say "perhaps a P wave, here", with a low score, where the U-Net must
-# give each sample to one name; AP rewards that, and a reader who wants one delineation does not notice. For waves that come
-# one after another, naming samples is as good as circling them, and simpler.
+# That is no triumph, and the figure shows why. F1 asks each method for its one best list, and there the detector's lead is
+# {glue:text}`detector-f1-at-50-mean-estimate` points ({glue:text}`detector-f1-at-50-mean-low` to
+# {glue:text}`detector-f1-at-50-mean-high`) at IoU 0.5 and {glue:text}`detector-f1-at-75-mean-estimate`
+# ({glue:text}`detector-f1-at-75-mean-low` to {glue:text}`detector-f1-at-75-mean-high`) at $0.75$: it is, by a little, behind.
+# What the detector adds is its longer list. It can say "perhaps a P wave, here", with a low score, where the U-Net must give
+# each sample to one name; AP rewards that, and a reader who wants one delineation does not notice. For waves that come one
+# after another, naming samples is as good as circling them, simpler, and cheaper.
 #
-# Both networks are well ahead of the two programs that never saw LUDB's marks used as lessons, or only for some constants.
-# Part of that is taste: where exactly a QRS ends is a convention, and networks learn the convention of these cardiologists.
+# Both networks are well ahead of the two programs, which learned nothing from LUDB's marks, or only some constants. Part of
+# that is taste: where exactly a QRS ends is a convention, and networks learn the convention of these cardiologists.
 #
 # ## The ends of the waves
 # Doctors do not read boxes; they read when a wave begins and ends. At the point of work, chosen on validation records, a
@@ -445,7 +445,7 @@ figures.glue("detector-eicp-both", seen_too / shared, ".1%")
 figures.glue("detector-eicp-back", reported / total, ".1%")
 assert seen_too / shared > 0.9
 assert against.loc[("AP50", "mean"), "low"] > 0
-assert against.loc[["F1 at 50", "F1 at 75"], "estimate"].abs().max() < 0.03
+assert -0.03 < against.loc[("F1 at 50", "mean"), "estimate"] < 0
 
 # %% [markdown]
 # Of the {glue:text}`detector-eicp-beats` beats that our finder marks, the detector circles {glue:text}`detector-eicp-both`; of
@@ -552,7 +552,8 @@ assert set(order[:2]) == set(whole[:2]) == {"detector", "U-Net"}
 # - A set has no order: claims are matched with waves, one to one, at the lowest price, before they are marked.
 # - IoU is strict with short waves; AP says how good the whole list is; both depend on conventions that must be told.
 # - On LUDB the detector's AP is above that of a network that names samples, by {glue:text}`detector-ap50-mean-estimate` points
-#   at IoU 0.5; as a single best list (F1) the two are alike, and both are ahead of the programs without training.
+#   at IoU 0.5; as a single best list (F1) the two are nearly alike, the simpler one a little ahead, and both are well ahead
+#   of the programs without training.
 # - A detector needs neither a beat finder nor tidying up, and finds its way on the pages of another hospital.
 # ```
 #
