@@ -239,7 +239,7 @@ for wave, low, high in zip(beats.WAVES, before, after, strict=True):
 # which makes {glue:text}`detector-records` tested records. Filtered as the pages are, 250 samples a second, one lead at a time. The rivals:
 #
 # - a **U-Net** {cite}`ronneberger2015`, which names every sample none, P, QRS or T; runs of a name are waves, and the mean
-#   probability of the name is the score. It has nearly as many weights, the same strips and augmentation, and the same
+#   probability of the name is the score. It has about as many weights, the same strips and augmentation, and the same
 #   beginning on drawn strips;
 # - **ecgbook**, the delineator of [](../signal/measure.ipynb), which uses all twelve leads at once. Its constants were fitted on
 #   the even-numbered records, so on these it is at home;

@@ -31,13 +31,12 @@
 # ## What the review reports
 # The review goes from task to task. Networks that name rhythms and beats. Networks that see in an ECG what no reader
 # sees, such as a weak pump (*left ventricular systolic dysfunction*, LVSD: the {term}`ejection fraction` is low), a
-# thickened wall, or a long QT interval from a single lead. Networks that clean a signal, or make twelve leads out of one.
+# thickened wall, or a long QT interval, some of them from the one lead of a watch. Networks that clean a signal, or make twelve leads out of one.
 # Networks that read the ECG together with a patient's chart, an ultrasound or an MR image. Then it asks what all of them
 # are asked: can the answer be explained, and does it hold in another hospital? Families of models recur: convolutional
 # networks, Transformers, autoencoders, generative adversarial networks (GAN), mixtures, and small networks for watches.
 #
-# It is an honest and useful list, and it says itself that most of what it lists was tested in one place. A few figures,
-# as it quotes them:
+# It is a useful list. A few figures, as it quotes them:
 
 # %%
 import matplotlib.pyplot as plt
@@ -60,7 +59,7 @@ for name, value in QUOTED.items():
 
 # %% [markdown]
 # A CNN that looks at the ECG as a picture reaches an accuracy of {glue:text}`review-cnn`, ECG-DETR
-# {glue:text}`review-detr`, a light CNN {glue:text}`review-ldcnn`, a Transformer {glue:text}`review-transformer`. All four
+# {glue:text}`review-detr`, one called LDCNN {glue:text}`review-ldcnn`, a Transformer {glue:text}`review-transformer`. All four
 # were measured on the same data: the arrhythmia database of MIT and Beth Israel Hospital {cite}`moody2001`, 48 recordings
 # of half an hour in two leads, from 47 people, with some hundred and ten thousand beats named by cardiologists.
 #
@@ -68,7 +67,7 @@ for name, value in QUOTED.items():
 # sides. Here, 47 people have become a hundred thousand beats. What does a split by beat do?
 
 # %% [markdown]
-# ## Six thousand beats of 491 ECGs
+# ## Seven thousand beats of 491 ECGs
 # We make the experiment with what we have. Every page of the data set {cite}`khan2021` has a {term}`rhythm strip` of ten
 # seconds, digitised in [](../signal/digitize.ipynb). We find its beats, cut 800 ms around each R peak, and put the median of
 # the piece at zero. The task: say from one beat of one lead which class its ECG belongs to.
@@ -239,8 +238,9 @@ figures.show(fig, pd.DataFrame(drawing), "review_neighbours", decimals=2)
 
 # %% [markdown]
 # ## The split between people
-# In 2004 de Chazal and colleagues {cite}`dechazal2004` cut the MIT-BIH recordings into two halves *by person*, 22 and 22
-# (four recordings with pacemakers left out), with every beat type in both; trained on one half, and tested once on the other.
+# In 2004 de Chazal and colleagues {cite}`dechazal2004` cut the MIT-BIH data into two halves *by recording*, 22 and 22 (four
+# with pacemakers left out), and so by person, but for one man who was recorded twice. They trained on one half and tested on
+# the other.
 # They followed a standard of the Association for the Advancement of Medical Instrumentation (AAMI) that sorts beats into
 # five classes and asks for sensitivity and positive predictive value of *each*. This is the {term}`inter-patient split`, as
 # against the intra-patient one. Their figures look poor beside those above:
