@@ -213,9 +213,11 @@ def test_rare_classes_weigh_more_and_the_mean_is_one():
 
 @family
 def test_a_family_learns_which_column_holds_the_wave(family):
-    learn, val = waves(64), waves(32, seed=1)
+    learn, val = waves(48), waves(32, seed=1)
     network = networks1d.build(family)
-    history = networks1d.fit(network, learn, val, RECIPE._replace(epochs=7, stop=7, lr=3e-3, batch=8))
+    epochs = 10 if family == "mobilenet1d" else 6  # its many averages of batch normalisation lag longest
+    recipe = RECIPE._replace(epochs=epochs, stop=epochs, lr=3e-3, batch=8)
+    history = networks1d.fit(network, learn, val, recipe)
     assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]
     assert (networks1d.probabilities(network, val[0]).argmax(axis=1) == val[1]).mean() > 0.6
 

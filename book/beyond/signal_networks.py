@@ -175,9 +175,10 @@ right = {
     part: (networks1d.probabilities(live, x[at]).argmax(axis=1) == y[at]).mean()
     for part, at in (("trained on", split.train), ("validation", split.val))
 }
-{part: round(float(share), 1) for part, share in right.items()}
+assert min(right.values()) > 0.6
+{part: "more than three of five right" for part, share in right.items() if share > 0.6}
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two falling curves over seven epochs: the training loss falls steadily, the validation loss falls with jumps and ends far below where it began.", "classes": "chart dark-light"}, "figure": {"caption": "The light network on one fold, live: loss by epoch on the training part (varied ECGs, weighted classes) and on the validation part.", "name": "fig-nets-live"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two falling curves over seven epochs: the training loss falls steadily; the validation loss rises once, then falls below the training loss.", "classes": "chart dark-light"}, "figure": {"caption": "The light network on one fold, live: loss by epoch on the training part (varied ECGs, weighted classes) and on the validation part.", "name": "fig-nets-live"}}
 fig, ax = plt.subplots(figsize=(7.2, 3.0))
 for what, colour, marker, rise in (
     ("train_loss", figures.INK, "o", 5),
@@ -198,7 +199,11 @@ figures.show(fig, history[["epoch", "train_loss", "val_loss"]], "nets_live", dec
 
 # %%
 assert history["train_loss"].iloc[-1] < 0.8 * history["train_loss"].iloc[0]
-assert right["validation"] > 0.6
+
+# %% [markdown]
+# Both losses fall, and more ECGs are right than a guess would get. The validation loss can be the lower one, as only the
+# training ECGs are varied, lose some of their features at random, and count more if their class is rare. It is no
+# score to report, though: whoever keeps the epoch at which it is lowest has chosen by it.
 
 # %% [markdown]
 # ## The stored runs
@@ -432,10 +437,11 @@ assert at["trees", "full"] - at["trees", "half"] < 0.02
 
 # %% [markdown]
 # ## Lessons before the lesson
-# Two networks began elsewhere: the Transformer, which is said to need most ECGs, and the light network. *Synthetic*
-# ECGs, whose rhythm, axis, infarcts and blocks are known, taught them to answer fifteen questions; no real ECG was
-# involved. And the cardiologists' wave boundaries of LUDB {cite}`kalyakulina2020` (ODC-By) taught the Transformer to
-# say where P, QRS and T are; the diagnoses of LUDB stay unread, and no model that began there may ever be tested there.
+# Three networks began elsewhere: the Transformer, which is said to need most ECGs, the light network, and the family
+# that the validation parts chose. *Synthetic* ECGs, whose rhythm, axis, infarcts and blocks are known, taught them to
+# answer fifteen questions; no real ECG was involved. And the cardiologists' wave boundaries of LUDB
+# {cite}`kalyakulina2020` (ODC-By) taught the Transformer to say where P, QRS and T are; the diagnoses of LUDB stay
+# unread, and no model that began there may ever be tested there.
 
 # %%
 gains = []
@@ -473,18 +479,27 @@ of = gains.set_index("network")
 for key, name in (
     ("transformer", "transformer1d, synthetic first"),
     ("light", "mobilenet1d, synthetic first"),
+    ("hybrid", "hybrid1d, synthetic first"),
+    ("ludb", "transformer1d, LUDB first"),
 ):
     for column in ("gain", "low", "high"):
         figures.glue(f"nets-{key}-{column}", of.loc[name, column], "+.2f")
 assert of.loc["transformer1d, synthetic first", "low"] > 0
 assert of.loc["mobilenet1d, synthetic first", "gain"] > 0.03
+assert (
+    of["gain"].abs()[["hybrid1d, synthetic first", "transformer1d, LUDB first"]].max()
+    < 0.03
+)
 
 # %% [markdown]
 # Synthetic ECGs help where the need is: the Transformer gains {glue:text}`nets-transformer-gain` of macro-F1
 # ({glue:text}`nets-transformer-low` to {glue:text}`nets-transformer-high`), the light network
 # {glue:text}`nets-light-gain` ({glue:text}`nets-light-low` to {glue:text}`nets-light-high`), after a minute of lessons.
-# Part of that is time: who was taught before has seen more batches in all. That a drawn heart teaches anything about
-# real ones is the finding; how much of it is the drawing, a longer training from scratch would have to tell.
+# The hybrid, which learned enough from the real ones, gains nothing ({glue:text}`nets-hybrid-low` to
+# {glue:text}`nets-hybrid-high`). Nor does it help the Transformer to know where the waves are
+# ({glue:text}`nets-ludb-low` to {glue:text}`nets-ludb-high`): the lesson that asked for rhythm, ST and Q is nearer to
+# the four classes than the one that asked for boundaries. Part of a gain is time, for who was taught before has seen
+# more batches in all; how much, a longer training from scratch would have to tell.
 
 # %% [markdown]
 # ## What it costs
@@ -516,9 +531,9 @@ figures.table(pd.DataFrame(costs, columns=columns), "nets_costs", decimals=1)
 
 # %% [markdown]
 # The light network is the smallest of the four by far, and the fastest to train, though barely. An ECG takes a few
-# milliseconds with any of them: for a wearable the weights on disk count, hardly the time. The trees' own answer is quick,
-# too; nearly all of their time goes into measuring the ECG first. To train they take seconds, a network minutes, and
-# neither is a reason to choose.
+# milliseconds with any of them: for a wearable the weights on disk count, hardly the time. The trees' own answer is
+# quick, too; nearly all of their time goes into measuring the ECG first. To train they take seconds, a network minutes,
+# and neither is a reason to choose.
 
 # %% [markdown]
 # ## Two readers
@@ -701,13 +716,14 @@ changed = {
     name: (networks1d.probabilities(live, other).argmax(axis=1) != answers).mean()
     for name, other in turned.items()
 }
-assert changed["upside down"] > 0.15
-{name: bool(share > 0.15) for name, share in changed.items()}
+assert changed["upside down"] > 0.15 and changed["upside down"] > changed["backwards"]
+"changes more answers: " + max(changed, key=changed.get)
 
 # %% [markdown]
-# Many change, and they should: such hearts do not exist, or have lead wires on the wrong side. Had we trained with
-# mirrored ECGs "for augmentation", the network would have learned to ignore the very thing that makes ST elevation what
-# it is.
+# Upside down, many answers change, and they should: such hearts do not exist, or have lead wires on the wrong side. Had
+# we trained with mirrored ECGs "for augmentation", the network would have learned to ignore the very thing that makes
+# ST elevation what it is. Backwards, fewer change: much of what these seven epochs taught, rate and the size and sign
+# of waves, is the same in both directions of time.
 # ```{solution-end}
 # ```
 
@@ -755,7 +771,7 @@ figures.table(
 #   {glue:text}`nets-best-f1`, {glue:text}`nets-last` {glue:text}`nets-last-f1`.
 # - One family of four is better than trees that learned from the same ECGs, and none is shown to be better than the
 #   headline on measurements. Together the two find more than each alone.
-# - Pre-training helps the networks that need it.
+# - Synthetic ECGs help the networks that learn too little from the real ones, and no other.
 # - One dealing, one seed, 491 ECGs, thirty MI: differences of a few hundredths are not known.
 # ```
 #
