@@ -1034,9 +1034,9 @@ def pretrained(family: str, lesson: str) -> Path:
 # For the learning curves a network and the trees learn from a half and a quarter of the training part's groups, the
 # quarter inside the half. The family for the curve is the one with the lowest log loss on the validation parts.
 #
-# What was decided later: the fifteen epochs were cut from twenty-five for want of processor time, before any network was
-# scored; the trees were run again when the recipe changed, with the same scores, and stand in the log twice; and that
-# the family chosen by validation be pre-trained as well was decided when the first runs had been scored.
+# What was decided later: the fifteen epochs were cut from twenty-five for want of processor time, before any network
+# was scored; the trees were run again when the recipe changed, with the same scores, and stand in the log twice; and
+# that the family chosen by validation be pre-trained as well was decided when the first runs had been scored.
 
 
 # %%
