@@ -380,13 +380,13 @@ figures.glue("review-half-high", high, ".0%")
 # | family | what for | chapter |
 # |---|---|---|
 # | CNN on pages, alone and with trees | name a class from the picture | [](../paper/networks.ipynb), [](../paper/hybrid.ipynb) |
-# | CNN, Transformer, their hybrid, a light network, on signals | name a class from twelve leads | Signal networks |
+# | CNN, Transformer, their hybrid, a light network, on signals | name a class from twelve leads | [](signal_networks.ipynb) |
 # | Transformer with {term}`object queries <object query>` | find events in a running strip | [](detector.ipynb) |
-# | autoencoder, variational autoencoder, GAN | clean, compress, spot the unusual | Denoising |
-# | masked autoencoder, U-Net | rebuild leads that were not recorded | Rebuilding leads |
-# | SHAP, LIME, Grad-CAM | explain an answer, and judge the explanation | [](../errors/signals_look.ipynb) |
+# | autoencoder, variational autoencoder, GAN | clean, compress, spot the unusual, invent | [](denoising.ipynb), [](compress.ipynb) |
+# | masked autoencoder, U-Net | rebuild leads that were not recorded | [](leads.ipynb) |
+# | SHAP, LIME, Grad-CAM | explain an answer, and judge the explanation | [](../errors/signals_look.ipynb), [](../errors/networks_look.ipynb) |
 # | {term}`calibration`, selective answers | know when not to answer | [](../errors/dont_know.ipynb) |
-# | pre-training, transfer | bring knowledge from elsewhere | [](../paper/networks.ipynb), Signal networks |
+# | pre-training, transfer | bring knowledge from elsewhere | [](../paper/networks.ipynb), [](signal_networks.ipynb) |
 # | fusion with clinical variables | read the ECG with the chart | to come |
 # | federated learning, domain adaptation | learn from many hospitals, move to another | to come |
 # | external validation | answer the sixth question | [planned](preregistration.md), to come |
