@@ -283,5 +283,5 @@ def test_budgets():
         return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
     assert size(ROOT / "ecgbook" / "tables") <= 15e6
-    assert size(ROOT / "book" / "results") <= 20e6
+    assert size(ROOT / "book" / "results") <= 20 * 2**20
     assert size(ROOT / ".git") <= 80e6
