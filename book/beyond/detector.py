@@ -313,7 +313,7 @@ for method, short in zip(METHODS, ("detr", "unet", "own", "neurokit"), strict=Tr
 # That is no triumph, and the figure shows why. F1 asks each method for its one best list, and there the detector's lead is
 # {glue:text}`detector-f1-at-50-mean-estimate` points ({glue:text}`detector-f1-at-50-mean-low` to
 # {glue:text}`detector-f1-at-50-mean-high`) at IoU 0.5 and {glue:text}`detector-f1-at-75-mean-estimate`
-# ({glue:text}`detector-f1-at-75-mean-low` to {glue:text}`detector-f1-at-75-mean-high`) at $0.75$: it is, by a little, behind.
+# ({glue:text}`detector-f1-at-75-mean-low` to {glue:text}`detector-f1-at-75-mean-high`) at $0.75$: level, or by a little behind.
 # What the detector adds is its longer list. It can say "perhaps a P wave, here", with a low score, where the U-Net must give
 # each sample to one name; AP rewards that, and a reader who wants one delineation does not notice. For waves that come one
 # after another, naming samples is as good as circling them, simpler, and cheaper.
@@ -552,7 +552,7 @@ assert set(order[:2]) == set(whole[:2]) == {"detector", "U-Net"}
 # - A set has no order: claims are matched with waves, one to one, at the lowest price, before they are marked.
 # - IoU is strict with short waves; AP says how good the whole list is; both depend on conventions that must be told.
 # - On LUDB the detector's AP is above that of a network that names samples, by {glue:text}`detector-ap50-mean-estimate` points
-#   at IoU 0.5; as a single best list (F1) the two are nearly alike, the simpler one a little ahead, and both are well ahead
+#   at IoU 0.5; as a single best list (F1) the two are nearly alike, if anything the simpler one is ahead, and both are well ahead
 #   of the programs without training.
 # - A detector needs neither a beat finder nor tidying up, and finds its way on the pages of another hospital.
 # ```
