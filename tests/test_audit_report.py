@@ -317,38 +317,24 @@ def test_a_rotated_photograph_stands_upright_and_a_broken_one_is_left_out(tmp_pa
 # Seen through a browser
 
 
-def test_the_page_is_accessible_in_light_dark_and_on_a_phone(page, tmp_path):
-    executable = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if executable is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium on the PATH: CI must have one")
-        pytest.skip("no Chromium on the PATH: the report was not looked at in a browser")
+def test_the_page_is_accessible_in_light_dark_and_on_a_phone(page, tmp_path, tab):
     from importlib.resources import files as resources
-
-    from playwright.sync_api import sync_playwright
 
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     axe = (resources("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
-    found, requested = {}, []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--headless"])
-        tab = browser.new_page()
-        tab.on("request", lambda request: requested.append(request.url))
-        tab.goto((tmp_path / "report.html").as_uri())
-        tab.evaluate(axe)
-        for width in (1280, 390):
-            tab.set_viewport_size({"width": width, "height": 900})
-            for scheme in ("light", "dark"):
-                tab.emulate_media(color_scheme=scheme)
-                faults = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-                found[width, scheme] = [fault["id"] for fault in faults]
-            overflow = "document.documentElement.scrollWidth > window.innerWidth"
-            assert not tab.evaluate(overflow), "the page scrolls sideways"
-        browser.close()
+    found = {}
+    tab.goto((tmp_path / "report.html").as_uri())
+    tab.evaluate(axe)
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            faults = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+            found[width, scheme] = [fault["id"] for fault in faults]
+        overflow = "document.documentElement.scrollWidth > window.innerWidth"
+        assert not tab.evaluate(overflow), "the page scrolls sideways"
     assert {key: faults for key, faults in found.items() if faults} == {} and len(found) == 4
-    assert all(url.startswith(("file:", "data:")) for url in requested)
+    assert all(url.startswith(("file:", "data:")) for url in tab.requested)
 
 
 # Honest folds ------------------------------------------------------------------------------------------

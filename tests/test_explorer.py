@@ -36,7 +36,7 @@ def neighbour(folder: str, name: str):
 
 explorer = neighbour("_ext", "explorer")
 looking = neighbour("tests", "test_site")  # at the built site: its fixtures, and what axe-core finds
-site, chromium, address, tab = looking.site, looking.chromium, looking.address, looking.tab
+site, address = looking.site, looking.address
 SITE, SCHEMES, WIDTHS = looking.SITE, looking.SCHEMES, looking.WIDTHS
 
 

@@ -8,9 +8,7 @@ none the browser's tests are skipped with a word, except in CI, where that is a 
 from __future__ import annotations
 
 import importlib
-import os
 import re
-import shutil
 import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,17 +21,6 @@ from bs4 import BeautifulSoup, Tag
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-)
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")
 # Rules that axe-core leaves off, and that a reader with a speech interface or a finger is glad of.
@@ -316,22 +303,6 @@ def test_the_scan_for_foreign_hosts_sees_them():
 # --- Seen through a browser --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def chromium(site):
-    """A running headless Chromium."""
-    executable = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    if executable is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium on the PATH: CI must have one")
-        pytest.skip("no Chromium on the PATH: the site was not looked at in a browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
-        yield browser
-        browser.close()
-
-
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
@@ -347,20 +318,6 @@ def address(site):
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture
-def tab(chromium):
-    """A page of the browser that remembers what it asked for and what it complained about."""
-    context = chromium.new_context(viewport={"width": WIDTHS[0], "height": 900}, reduced_motion="reduce")
-    page = context.new_page()
-    page.requested, page.complaints = [], []
-    page.on("request", lambda request: page.requested.append(request.url))
-    page.on("requestfailed", lambda request: page.complaints.append(f"failed: {request.url}"))
-    page.on("response", lambda response: response.status >= 400 and page.complaints.append(response.url))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    yield page
-    context.close()
 
 
 # The colours of thousands of words and cells are few: of each kind of word of code the first stays for axe-core to

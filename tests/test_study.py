@@ -663,7 +663,7 @@ def test_the_leaderboard_is_of_all_finished_runs():
 def test_results_stay_small():
     files = [path for path in study.RESULTS.rglob("*") if path.is_file() and path.suffix != ".pt"]
     assert len(files) > 2 * len(STORED)
-    assert sum(path.stat().st_size for path in files) < 20e6
+    assert sum(path.stat().st_size for path in files) <= 20 * 2**20
 
 
 def test_every_declared_run_is_finished():
