@@ -817,7 +817,7 @@ def predict_pages(
     for path in filter(None, (json_file, report)):
         if path.resolve() in {page.resolve() for page in pages}:
             raise data.EcgbookError(f"{path}: is one of the pages; write to another file")
-        data.check_writable(path)
+    _must_be_apart(json_file, report)
     found = _predicted(pages, workers)
     for one in found:
         typer.echo(_said(one), err=not one.verdict.accepted)

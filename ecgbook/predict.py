@@ -513,7 +513,9 @@ def report(predictions: Sequence[Prediction]) -> str:
         f'<h1>ECG pages, classified</h1><p class="notice">{NOTICE}</p>'
         f"<p>{classified} of {len(predictions)} pages were classified. Model: the headline pipeline of ecgbook, "
         "fitted on 491 printed ECGs of one collection, one form and one device (EICP, Khan and Hussain 2021, CC BY "
-        "4.0), whose classes are folder names. Probabilities assume classes as frequent as there. "
+        "4.0), whose classes are folder names. Probabilities assume classes as frequent as there. The sets hold the "
+        "truth as often as stated over all classes together, and less often for infarctions, of which the collection "
+        "has thirty. "
         "&ldquo;Normal&rdquo; does not mean that an infarction is excluded.</p>"
         f"{parts}</main><footer><p>Thresholds are approximate: the pages were filtered at 0.67 to 25 Hz. "
         f"{NOTICE}</p></footer></body></html>\n"

@@ -268,6 +268,7 @@ def test_one_good_page_ends_with_0(pages):
         (["{folder}"], "is a folder"),
         (["{page}", "--report", "{page}"], "is one of the pages"),
         (["{page}", "--json", "{folder}/no/where.json"], "where.json"),
+        (["{page}", "--json", "{folder}/one", "--report", "{folder}/one"], "is named twice"),
     ],
 )
 def test_mistakes_end_with_2_before_anything_is_read(tmp_path, pages, monkeypatch, arguments, words):

@@ -159,6 +159,7 @@ fall["fall"] = fall["paper"] - fall["grouped"]
 assert (fall["fall"] > 0).all()
 least = fall.loc[fall["fall"].idxmin()]
 most = fall.loc[fall["fall"].idxmax()]
+assert least["model"] == "headline"
 for name, row in (("least", least), ("most", most)):
     figures.glue(f"board-{name}", row["model"])
     figures.glue(f"board-{name}-fall", row["fall"], ".2f")
