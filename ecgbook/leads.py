@@ -134,10 +134,9 @@ def keep(eight: np.ndarray, lead: str, shown: np.ndarray) -> np.ndarray:
 # columns are *not* simultaneous with each other, and V1 is never seen beside V6; but the strip is simultaneous with
 # all.
 #
-# *LUDB* {cite}`kalyakulina2020` shows all twelve for ten seconds. A warning: its headers state another gain for every
-# lead, such that each lead spans exactly 1 mV, and leads read by these gains break Einthoven's law grossly. The stored
-# integers obey it to half a unit, so they share one scale. We take a unit for a microvolt: the leads then have about
-# the size they have in EICP. LUDB's comment lines, which hold the diagnoses, are not read.
+# *LUDB* {cite}`kalyakulina2020` shows all twelve for ten seconds. Its headers state another gain for every lead, by
+# which leads break Einthoven's law grossly; the stored integers obey it to half a unit, and are read as microvolts
+# ([](ludb.py)). LUDB's comment lines, which hold the diagnoses, are not read.
 #
 # LUDB is filtered as the pages were, to 0.67-25 Hz, so that one method can serve both. Nothing above 25 Hz is
 # left, so 125 samples a second are enough, and halve the work.
@@ -146,7 +145,7 @@ def keep(eight: np.ndarray, lead: str, shown: np.ndarray) -> np.ndarray:
 RATE = 125.0  # samples per second at which leads are rebuilt
 SAMPLES = 1250  # 10 s
 WINDOW = 312  # 2.5 s, one column of a page
-MICROVOLT = 1e-3  # mV, one unit of LUDB's integers
+MICROVOLT = 1e-3  # mV
 
 
 class Signals(NamedTuple):
@@ -209,36 +208,10 @@ def of_pages() -> Signals:
     return Signals(names, seen, bridged(seen), strip)
 
 
-def ludb_microvolts(number: int) -> np.ndarray:
-    """Read the stored integers of one LUDB record, which share one scale.
-
-    Parameters
-    ----------
-    number : int
-        1 to 200.
-
-    Returns
-    -------
-    (12, 5000) int array
-        Units (taken for microvolts) at 500 Hz, rows in the order of ``LEADS``.
-
-    Raises
-    ------
-    EcgbookError
-        If LUDB is not there, or the leads stand in another order.
-    """
-    path = ludb._file(f"{number}.hea")
-    with open(path, encoding="ascii") as lines:
-        order = [line.split()[-1].lower() for line in lines if not line.startswith("#")][1:13]
-    if order != [lead.lower() for lead in LEADS]:
-        raise EcgbookError(f"{path}: its leads stand in another order; fetch LUDB anew")
-    return np.fromfile(ludb._file(f"{number}.dat"), "<i2").reshape(-1, 12).T.astype(int)
-
-
 @lru_cache(maxsize=1)
 def of_ludb() -> Signals:
     """Collect the 200 records of LUDB, filtered as pages are; lead II is the input."""
-    raw = np.array([ludb_microvolts(number) for number in ludb.RECORDS]) * MICROVOLT
+    raw = np.array([ludb.read(number) for number in ludb.RECORDS])
     seen = page_filter(raw, ludb.FS)[..., ::4].astype(np.float32)
     return Signals(tuple(map(str, ludb.RECORDS)), seen, seen, np.full(len(seen), LEADS.index("II")))
 
@@ -1557,7 +1530,7 @@ def _laws_of_ludb() -> dict[str, float]:
     """How well LUDB obeys the laws: by its integers, largest residual in units; by its headers' gains, in mV."""
     residuals, by_header = [], []
     for number in ludb.RECORDS:
-        raw, scaled = ludb_microvolts(number), ludb.read(number)
+        raw, scaled = np.rint(ludb.read(number) / ludb.UNIT), ludb.read_by_header(number)
         residuals.append(np.abs(limbs(raw[0], raw[1]) - raw[:6]).max())
         by_header.append(np.abs(limbs(scaled[0], scaled[1]) - scaled[:6]).max())
     return {

@@ -381,8 +381,11 @@ class TestLudb:
         assert ours["peak"].tolist() == peaks
 
     def test_limb_leads_obey_einthoven(self, marked: Path):
-        signals = ludb.read(2)
-        assert np.sqrt(np.mean((signals[1] - signals[0] - signals[2]) ** 2)) < 0.05 * np.ptp(signals[1])
+        for number in (2, 77, 200):
+            signals = ludb.read(number)
+            assert (
+                np.abs(signals[1] - signals[0] - signals[2]).max() < 1.6 * ludb.UNIT
+            )  # of three rounded numbers
 
     def test_boundaries_near_the_cardiologists(self, marked: Path):
         parts = [ludb.score_record(n, "ecgbook", ludb.ours(n)) for n in (11, 41, 81, 121)]
