@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 
 from ecgbook import beats
-from ecgbook.data import EcgbookError, digest, home, write_whole
+from ecgbook.data import EcgbookError, digest, home, write_whole, writing
 from ecgbook.synth import COLUMN, LEADS, page_filter, span
 
 FS = 500  # samples per second
@@ -409,7 +409,7 @@ def summary(outputs: pd.DataFrame) -> pd.DataFrame:
 def compare(
     folder: Path, numbers: tuple[int, ...] = JUDGE, methods: dict[str, Callable[[int], Reported]] = METHODS
 ) -> pd.DataFrame:
-    """Run the comparison and write it as ``outputs.csv`` and ``run.json``.
+    """Run the comparison and write it as ``outputs.csv.gz`` and ``run.json``.
 
     Parameters
     ----------
@@ -429,7 +429,9 @@ def compare(
     parts = [score_record(n, name, method(n)) for name, method in methods.items() for n in numbers]
     outputs = pd.concat(parts, ignore_index=True)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "outputs.csv", outputs.to_csv(index=False, lineterminator="\n"))
+    with writing(folder / "outputs.csv.gz") as part:
+        squeezed = {"method": "gzip", "mtime": 0}  # the same bytes whenever it is written
+        outputs.to_csv(part, index=False, lineterminator="\n", compression=squeezed)
     run = {
         "run": folder.name,
         "task": "delineate",

@@ -683,7 +683,7 @@ figures.table(bias, "measure_bias", decimals=3)
 # chapter reads the stored errors of that run; [](../../ecgbook/ludb.py) made them.
 
 # %%
-outputs = pd.read_csv("../results/ludb-delineation/outputs.csv")
+outputs = pd.read_csv("../results/ludb-delineation/outputs.csv.gz")
 scores = ludb.summary(outputs).set_index(["wave", "edge", "method"])
 BOUNDARIES = [(wave, edge) for wave in beats.WAVES for edge in ludb.EDGES]
 OURS = ["ecgbook", "ecgbook, as on a page"]
