@@ -50,8 +50,8 @@ EDGES = ("onset", "offset")
 # ## Reading
 # Signals are 16-bit integers, the leads interleaved. The headers state a gain and a zero for every lead, by which each
 # lead of each record spans exactly 1 mV. That cannot be: leads read so break Einthoven's law grossly, and as integers
-# they obey it to half a unit ([](../book/beyond/leads.ipynb)). So the integers share one scale, which nothing states; we
-# take a unit for a microvolt, which makes LUDB's waves as large as those of the pages.
+# they obey it to half a unit ([](../book/beyond/leads.ipynb)). So the integers share one scale, which nothing states;
+# we take a unit for a microvolt, which makes LUDB's waves as large as those of the pages.
 #
 # Marks are in the format of MIT: two bytes each, ten bits of time since the mark before and six bits of kind. A wave is
 # three marks, `(`, its peak, and `)`.
