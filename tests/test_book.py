@@ -52,6 +52,12 @@ ORDER = [
     "denoise",
     "generate",
     "leads",
+    "elsewhere",
+    "external",
+    "adapt",
+    "federated",
+    "fusion",
+    "screening",
     "cli",
 ]
 
