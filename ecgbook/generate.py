@@ -698,7 +698,7 @@ RUNS: dict[str, Run] = {
         {
             "task": "compress",
             "input": "LUDB 1.0.1, the first 2048 samples of each lead, 0.67-100 Hz at 250 samples a second",
-            "protocol": "5 folds by record, the first scored",
+            "protocol": "5 folds by record",
             "settings": {"latents": LATENTS, "steps": STEPS, "recipe": CODES_RECIPE._asdict()},
             "columns": {
                 "record": "LUDB record, not seen by the compressor nor by its code",

@@ -101,9 +101,9 @@ figures.show(fig, frame, "compress_strips", decimals=1)
 # ## Does learning help?
 # Wavelets were made for signals in general. {term}`Principal components <PCA>` learn which shapes ECGs are made of,
 # along straight lines; a {term}`variational autoencoder` learns them along curved ones. In the stored run all three
-# learn on 136 records of LUDB {cite}`kalyakulina2020` and compress {glue:text}`compress-records` others, twelve leads
-# each; the distributions behind the code are learned on training records, too. The same rounding, the same code for
-# all: bits cannot hide anywhere.
+# learn on 136 records of LUDB {cite}`kalyakulina2020` and compress others, five times over, until each of the
+# {glue:text}`compress-records` has been compressed once, twelve leads each; the distributions behind the code are
+# learned on training records, too. The same rounding, the same code for all: bits cannot hide anywhere.
 
 # %%
 rates = generate.rates()

@@ -247,13 +247,12 @@ print("mean gain at 0 dB, network and filter within 3 dB:", bool(abs(lead_by) < 
 # %% [markdown]
 # ## The stored run
 # LUDB {cite}`kalyakulina2020` has 200 records of 10 s with twelve leads, one person each, and cardiologists' marks of
-# where the QRS ends, so that ST can be read where it is. They are dealt into five parts by record. The stored run
-# trained on 136 records and tested on the {glue:text}`denoising-records` of the first part; for reasons of computing
-# time the other four wait for whoever has more of it. Clean is what the recorder gave, filtered to 0.67-100 Hz; LUDB's
-# own noise counts as signal there, so nobody can reach perfection. One warning about its millivolts: the headers of LUDB
-# give each lead a gain of its own, by which every lead spans 1 mV, and the stored run follows them
-# ([](leads.ipynb) shows that they cannot be right). Gains in dB do not depend on it; what is given in µV on LUDB is µV of a
-# lead that spans 1 mV. Three networks are trained:
+# where the QRS ends, so that ST can be read where it is. They are dealt into five parts by record; each part is the
+# test part once, for methods that learned from the others, so all {glue:text}`denoising-records` are judged by what has
+# not seen them. Clean is what the recorder gave, filtered to 0.67-100 Hz; LUDB's own noise counts as signal there, so
+# nobody can reach perfection. One warning about its millivolts: no header states them rightly, and a stored unit is taken
+# for a microvolt ([](leads.ipynb) shows why). Gains in dB do not depend on it; what is given in µV on LUDB does. Three
+# networks are trained:
 #
 # - the *autoencoder*, a {term}`U-Net` {cite}`ronneberger2015`;
 # - the *variational autoencoder* {cite}`kingma2014` with residual blocks {cite}`he2016`, through whose narrow place
