@@ -38,7 +38,7 @@ from ecgbook import data, evaluate, figures, models, splits
 
 figures.use()
 files, pages = data.files(), data.pages()
-beats = models.features("beats")  # median beats: 12 leads of 56 samples, an ECG a row
+beats = models.features("beats")  # of each ECG: 12 leads of 56 samples
 nearest = KNeighborsClassifier(1)
 beats.shape
 
