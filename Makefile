@@ -11,7 +11,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book install test execute serve data clean
+.PHONY: help book install test execute serve data student teacher clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ serve: book ## Serve the site on http://127.0.0.1:8000
 
 data: install ## Download and verify the real pages (about 194 MB)
 	$(VENV)/bin/ecgbook data fetch eicp
+
+student: install ## Pack the chapters for a class: no solutions, blanks and checks (dist/ecgbook-student.zip)
+	@$(PY) -m ecgbook.classroom student
+
+teacher: install ## Pack the chapters with solutions and a table of exercises (dist/ecgbook-teacher.zip)
+	@$(PY) -m ecgbook.classroom teacher
 
 clean: ## Remove the built site (not the environment, not the data)
 	rm -rf _build

@@ -58,6 +58,8 @@ ORDER = [
     "federated",
     "fusion",
     "screening",
+    "grade",
+    "classroom",
     "cli",
 ]
 

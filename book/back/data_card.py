@@ -385,7 +385,21 @@ print(
 # A program can check what is in the files: dates, devices, sizes, copies, who shares an identifier, whether the
 # stated counts are right. Who was asked, who refused, why some were left out, what the person who labelled knew, and
 # whether anybody consented leaves no trace in the pixels. A card that others write years later, like this one, shows
-# it: its numbers are exact, and its "not known" stand where it matters most.
+# it: its numbers are exact, and its "not known" stand where it matters most. What the manifest of this data set lets a program
+# check, and what it leaves open:
+
+# %%
+checkable = {
+    "copies": int(len(files) - files["sha256"].nunique()),
+    "years of recording": sorted(pages["year"].dropna().astype(int).unique().tolist()),
+    "sex not printed": int((pages["sex"] == "").sum()),
+}
+not_there = {"age", "patient", "criteria", "consent"} - set(pages.columns)
+assert checkable["copies"] == 437 and len(not_there) == 4
+print(checkable, "not there:", sorted(not_there))
+
+# %% [markdown]
+# The sex is a word on the page; whether it is that of the person or the machine's default, no program can say.
 # ```{solution-end}
 # ```
 

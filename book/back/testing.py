@@ -320,7 +320,18 @@ bool(difference < 1)
 # number wrongly: the number is right, the sentence says that it is something else. Change the definition of a metric
 # and its test in the same edit. Machines compare a claim with a record; whether the claim follows needs a reader. The
 # gate is a review, it costs a person's time, and this is the reason why every sentence here that reads a number stands
-# directly below the code that computed it.
+# directly below the code that computed it. The first of them, made on this chapter:
+
+# %%
+chapter = publish.notebook(publish.ROOT / "book" / "back" / "testing.py")
+before = publish.stamp(chapter, [])
+for cell in chapter.cells:
+    if cell.cell_type == "markdown":
+        cell.source = cell.source.replace("false", "true")
+assert publish.stamp(chapter, []) == before
+print("the stamp is the same:", publish.stamp(chapter, []) == before)
+
+# %% [markdown]
 # ```{solution-end}
 # ```
 
