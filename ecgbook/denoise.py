@@ -738,7 +738,7 @@ def _val_db(network: nn.Module, val: tuple[np.ndarray, np.ndarray]) -> float:
 
 # %%
 FOLDS = 5
-TESTED = (0, 1, 2, 3, 4)  # folds whose networks are trained and scored; each takes about five minutes of one core
+TESTED = (0, 1, 2, 3, 4)  # folds that are trained and scored; each takes about seven minutes of one core
 
 
 def deal(fold: int) -> dict[str, np.ndarray]:
