@@ -709,10 +709,12 @@ def _note(run: str, more: dict, clock: float) -> dict:
 def _write(folder: Path, tables: dict[str, pd.DataFrame], note: dict) -> Path:
     """Write the tables of a run, and its note last of all."""
     data.make_folder(folder)
+    squeezed = {"method": "gzip", "mtime": 0}  # no time of writing inside
     for name, table in tables.items():
-        text = table.to_csv(index=False, float_format="%.5f", lineterminator="\n")
-        write_whole(folder / f"{name}.csv", text)
-        note[f"{name}_sha256"] = study._digest(text)
+        path = folder / f"{name}.csv.gz"
+        with data.writing(path) as part:
+            table.to_csv(part, index=False, float_format="%.5f", lineterminator="\n", compression=squeezed)
+        note[f"{name}_sha256"] = study._file_digest(path)
     write_whole(folder / "run.json", json.dumps(note, indent=1) + "\n")
     return folder
 
@@ -730,9 +732,9 @@ def store_bridge(results: Path = study.RESULTS) -> Path:
     traces = pd.concat([crossed.traces for crossed in _crossed().values()])
     order = ["record", "trace", "correlation", "read", "errors_uv", "lost", "flags"]
     told = {
-        "outputs.csv": "a row a record and trace: correlation of what was read with what was drawn; share of samples "
+        "outputs": "a row a record and trace: correlation of what was read with what was drawn; share of samples "
         "read; error of the largest deflection of each QRS complex, microvolts; complexes not read; flags",
-        "pages.csv": "a row a record: the gate of ecgbook.trust that refuses its page, if any, and why; distance of "
+        "pages": "a row a record: the gate of ecgbook.trust that refuses its page, if any, and why; distance of "
         "the last gate; heart rate from the page and from the record",
     }
     tables = {"outputs": traces[order], "pages": pd.DataFrame(rows, columns=columns).round(3)}
@@ -780,9 +782,9 @@ def store_breakdown(results: Path = study.RESULTS, told: Callable[[str], None] =
         },
         "no_quiet_stretch": {name: int(np.isnan(at).sum()) for name, at in quiet.items()},
         "columns": {
-            "outputs.csv": "condition, outer fold of the model asked or all, file or record, probabilities",
-            "st.csv": "highest ST level of a LUDB record in any lead but aVR, mV, with and without the pages' filter",
-            "abnormal.csv": "what makes a record of LUDB Abnormal by line 6: rhythm, extrasystole, conduction",
+            "outputs": "condition, outer fold of the model asked or all, file or record, probabilities",
+            "st": "highest ST level of a LUDB record in any lead but aVR, mV, with and without the pages' filter",
+            "abnormal": "what makes a record of LUDB Abnormal by line 6: rhythm, extrasystole, conduction",
         },
     }
     tables = {"outputs": outputs, "abnormal": abnormal_by(), "st": st_levels()}
@@ -867,8 +869,8 @@ def _join(parts: Path, results: Path, clock: float) -> Path:
         "left_out": LEFT_OUT,
         "not_run": missing,
         "columns": {
-            "predictions.csv": "a row a model and record of LUDB: four probabilities",
-            "home.csv": "networks of pages: the same for the test part of their own fold, as published and redrawn",
+            "predictions": "a row a model and record of LUDB: four probabilities",
+            "home": "networks of pages: the same for the test part of their own fold, as published and redrawn",
         },
     }
     folder = _write(results / ZERO_SHOT, frames, _note(ZERO_SHOT, more, clock) | {"wall_s": _spent(kept)})
@@ -931,7 +933,7 @@ def load(run: str, table: str = "outputs", results: Path = study.RESULTS) -> pd.
     >>> load(BRIDGE, "pages").shape[0]
     200
     """
-    path, told = results / run / f"{table}.csv", note(run, results)
+    path, told = results / run / f"{table}.csv.gz", note(run, results)
     if not path.is_file() or study._file_digest(path) != told.get(f"{table}_sha256"):
         raise EcgbookError(f"{path}: is missing or was changed; make the run again with `{told['command']}`")
     return pd.read_csv(path, keep_default_na=False, na_values=[""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import numpy as np
@@ -237,8 +238,8 @@ def test_a_changed_table_is_refused(tmp_path):
     for path in (study.RESULTS / external.BRIDGE).iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     assert len(external.load(external.BRIDGE, results=tmp_path)) == 2600
-    changed = (folder / "outputs.csv").read_text().replace("0.999", "0.998", 1)
-    (folder / "outputs.csv").write_text(changed)
+    content = gzip.decompress((folder / "outputs.csv.gz").read_bytes()).replace(b"0.999", b"0.998", 1)
+    (folder / "outputs.csv.gz").write_bytes(gzip.compress(content))
     with pytest.raises(EcgbookError, match="was changed"):
         external.load(external.BRIDGE, results=tmp_path)
     with pytest.raises(EcgbookError, match="is not there"):
