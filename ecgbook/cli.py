@@ -13,8 +13,9 @@
 # %% [markdown]
 # # Command line: `ecgbook`
 # A thin layer over the package: each command calls one function of a module and shows what it returns. A
-# mistake that the user can mend is told in one sentence on the error stream, with exit status 2; an interrupt
-# ends with 130; a traceback means a fault of ours.
+# mistake that the user can mend is told in one sentence on the error stream, with exit status 2; so is a package
+# that only some runs need, such as torch, where it is not installed. An interrupt ends with 130; a traceback means
+# a fault of ours.
 
 # %%
 """The ``ecgbook`` command: get the data sets, digitise and classify pages, run the study, audit folders of images."""
@@ -36,7 +37,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
-import click
 import pandas as pd
 import typer
 from PIL import Image
@@ -60,6 +60,7 @@ from ecgbook import data
 
 if TYPE_CHECKING:
     from ecgbook.predict import Prediction
+    from ecgbook.study import State
 
 # %% [markdown]
 # ## How errors end
@@ -71,22 +72,35 @@ if TYPE_CHECKING:
 class _OneSentence(TyperGroup):
     """A group of commands that ends a user's mistake with one sentence and status 2."""
 
-    def invoke(self, ctx: click.Context) -> object:
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
         except data.EcgbookError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except ModuleNotFoundError as error:
+            missing = str(error.name).partition(".")[0]
+            if missing == ecgbook.__name__:
+                raise
+            typer.echo(
+                f"error: this needs the package {missing}, which is not installed; install it", err=True
+            )
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted; nothing half-written is left", err=True)
             raise typer.Exit(130) from error
 
 
+_STATUS = """Exit status: 0 all done; 1 the rest is done, but some pages could not be read or were refused; 2 a mistake
+in the command, told in one sentence; 3 a leak (`audit --fail-on-leak`); 130 interrupted.
+
+For teaching and research: no medical device, not for diagnosis."""
+
 app = typer.Typer(
     cls=_OneSentence,
     help="Tools of the ECG book: its data sets, a digitiser and a classifier for pages, its study of classifiers, an"
     " audit for any folder of images.",
-    epilog="For teaching and research: no medical device, not for diagnosis.",
+    epilog=_STATUS,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -147,7 +161,8 @@ def _ecgbook(
 # ## `ecgbook data`
 # `fetch` downloads and verifies, `verify` reads every byte again, `status` only looks. The others recompute the
 # tables that the package carries: `manifest` and `signals` from the pages, `measurements` from the signals,
-# `groups` from the median beats.
+# `groups` from the median beats, `predictions` from the stored runs. These runs are no part of an installed package,
+# only of the book's repository.
 
 # %%
 _Dataset = Annotated[Literal["eicp", "ludb"], typer.Argument(help="The data set.")]
@@ -250,6 +265,26 @@ def manifest(
 
 
 # %%
+_Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results", metavar="DIR", help="Folder of the stored runs; by default the book's `book/results`."
+    ),
+]
+
+
+def _results(given: Path | None) -> Path:
+    """Say where the stored runs are; beside an installed package there are none."""
+    from ecgbook import study
+
+    if given is not None and not given.is_dir():
+        raise data.EcgbookError(f"{given}: no such folder; name the one that holds headline.json")
+    if given is None and not study.RESULTS.is_dir():
+        advice = "name the folder book/results of a copy of it with --results DIR"
+        typer.echo(f"note: the stored runs are in the book's repository, not installed; {advice}", err=True)
+    return study.RESULTS if given is None else given
+
+
 _Folder = Annotated[
     Path | None,
     typer.Option(
@@ -289,6 +324,16 @@ def groups(output: _Folder = None) -> None:
     typer.echo(f"{folder}: {len(table)} pages in {table['group'].nunique()} groups")
 
 
+@data_app.command("predictions")
+def predictions(output: _Folder = None, results: _Results = None) -> None:
+    """Take the headline's predictions from its stored run: `out_of_fold.csv`; no pages needed."""
+    from ecgbook import predict
+
+    folder = _folder_for(output, [predict.TABLE])
+    table = predict.rebuild(folder, _results(results))
+    typer.echo(f"{folder}: {len(table)} predictions of {table['file'].nunique()} ECGs")
+
+
 def _folder_for(output: Path | None, names: Sequence[str]) -> Path:
     """Make sure that files can be written to a folder, by default that of the tables."""
     folder = data.tables() if output is None else output
@@ -317,6 +362,7 @@ class _Job(NamedTuple):
 
 @app.command("digitize")
 def digitize_pages(
+    context: typer.Context,
     pages: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PAGE...", help="Images of ECG pages; with --check, none means the 491."),
@@ -338,9 +384,9 @@ def digitize_pages(
     goes on, and the exit status is 1.
     """
     if out is None and (overlay or not check):
-        raise click.UsageError("Nothing to write to: name a folder with --out DIR.")
+        context.fail("Nothing to write to: name a folder with --out DIR.")
     if not pages and not check:
-        raise click.UsageError("No PAGE is given.")
+        context.fail("No PAGE is given.")
     jobs = _given(pages) if pages else _published()
     if out is not None:
         jobs = _placed(jobs, out, form, overlay)
@@ -426,7 +472,7 @@ def _digitise(job: _Job, check: bool) -> dict:
     if job.overlay:
         with data.writing(job.overlay) as part:
             digitize.overlay(page, reading, job.name).save(part)
-    row = {"file": job.name, "rhythm": reading.rhythm}
+    row: dict[str, object] = {"file": job.name, "rhythm": reading.rhythm}
     if check:
         row |= digitize.checks(reading) | {"printed_rate": printed.read(page).heart_rate}
     said = ", ".join(
@@ -547,21 +593,8 @@ def _bar(met: bool, bar: str) -> str:
 # stored predictions. The unit is a fold, which takes seconds for a table of measurements and up to an hour for a
 # network, so on a terminal the epochs of the trainings under way are shown too.
 
+
 # %%
-_Results = Annotated[
-    Path | None,
-    typer.Option("--results", metavar="DIR", help="Folder of the results; by default that of the book."),
-]
-
-
-def _results(given: Path | None) -> Path:
-    from ecgbook import study
-
-    if given is not None and not given.is_dir():
-        raise data.EcgbookError(f"{given}: no such folder; name the one that holds headline.json")
-    return study.RESULTS if given is None else given
-
-
 @study_app.command("list")
 def list_runs(results: _Results = None) -> None:
     """List all declared runs with protocol, model, input, weights, recipe, folds x repeats, and state.
@@ -714,7 +747,7 @@ def study_status(results: _Results = None) -> None:
         typer.echo(f"not begun: {', '.join(waiting)}")
 
 
-def _progress_of(name: str, one) -> list[str]:
+def _progress_of(name: str, one: State) -> list[str]:
     """A line on a run, and one on each of its trainings."""
     spent = f", {_duration(one.wall_s)} of computing so far" if one.wall_s else ""
     lines = [f"{name}: {one}{spent}"]
@@ -763,7 +796,7 @@ def show_run(
         typer.echo(_scores(name, declared.protocol, folder))
     elif one.begun:
         typer.echo("\n".join(_progress_of(name, one)))
-    else:
+    elif folder.is_dir():
         typer.echo(f"run it with `ecgbook study run {name}`")
 
 
@@ -905,7 +938,7 @@ def audit(
     from ecgbook import audit as audits
 
     _must_be_apart(json_file, report_file, groups_file)
-    files, text = None, ""
+    files, text = pd.DataFrame(), ""
     with _bars(MofNCompleteColumn()) as progress:
         report = audits.audit(folder, progress=progress)
         if report_file or groups_file or fail_on_leak:
