@@ -169,7 +169,7 @@ _Dataset = Annotated[Literal["eicp", "ludb"], typer.Argument(help="The data set.
 _Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes that work at once.")]
 
 
-@data_app.command("fetch")
+@data_app.command("fetch", epilog="Example: `ecgbook data fetch eicp`")
 def fetch(
     dataset: _Dataset,
     url: Annotated[str | None, typer.Option(hidden=True, help="Where the zip is.")] = None,
@@ -360,7 +360,7 @@ class _Job(NamedTuple):
     overlay: Path | None
 
 
-@app.command("digitize")
+@app.command("digitize", epilog="Example: `ecgbook digitize page.jpg --out signals --overlay`")
 def digitize_pages(
     context: typer.Context,
     pages: Annotated[
@@ -678,7 +678,7 @@ def _folds_shown(names: Sequence[str], results: Path) -> Iterator[Callable[[int,
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-@study_app.command("run")
+@study_app.command("run", epilog="Example: `ecgbook study run 'grouped-*' --jobs 4`")
 def run_study(
     patterns: Annotated[
         list[str] | None,
@@ -769,7 +769,7 @@ def _duration(seconds: float) -> str:
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_auc": "macro AUC"}
 
 
-@study_app.command("show")
+@study_app.command("show", epilog="Example: `ecgbook study show grouped-headline`")
 def show_run(
     name: Annotated[str, typer.Argument(metavar="RUN", help="Name of a declared run.")],
     results: _Results = None,
@@ -823,7 +823,7 @@ def _scores(name: str, protocol: str, results: Path) -> str:
 
 
 # %%
-@app.command("predict")
+@app.command("predict", epilog="Example: `ecgbook predict page.jpg scan.pdf --report report.html`")
 def predict_pages(
     pages: Annotated[
         list[Path],
@@ -897,7 +897,7 @@ def _said(found: Prediction) -> str:
 
 
 # %%
-@app.command("audit")
+@app.command("audit", epilog="Example: `ecgbook audit images --report audit.html --groups groups.csv`")
 def audit(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with one folder of images for each class.")
@@ -954,9 +954,19 @@ def audit(
     if report_file is not None:
         data.write_whole(report_file, text)
     Console().print(audits.summary(report), markup=False, highlight=False)
+    if (others := _files_in(folder) - report["files"]) > 0:
+        typer.echo(
+            f"note: other files, not looked at: {others}; only images in class folders are", err=True
+        )
     if fail_on_leak and (leaking := audit_report.leaking(files)):
         typer.echo(f"leak: {leaking} of {len(files)} files share their picture with another file", err=True)
         raise typer.Exit(3)
+
+
+def _files_in(folder: Path) -> int:
+    """Count all files in a folder and below it but those that are hidden or left by a file manager."""
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sum(not any(name.startswith(".") or data.is_junk(name) for name in path.parts) for path in below)
 
 
 def _must_be_apart(*paths: Path | None) -> None:

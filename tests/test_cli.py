@@ -219,6 +219,21 @@ def test_a_failed_audit_leaves_the_old_report(audits, monkeypatch, tmp_path):
     assert (tmp_path / "report.json").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_files_that_are_not_looked_at_are_counted(tmp_path):
+    for name in ("a/1.png", "b/2.png", "in no class.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.effect_noise((60, 40), 50).save(tmp_path / name)
+    ended = run("audit", str(tmp_path))
+    assert ended.stderr == "note: other files, not looked at: 1; only images in class folders are\n"
+    (tmp_path / "a" / "scan.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "a" / ".hidden").write_bytes(b"")
+    (tmp_path / "a" / "Thumbs.db").write_bytes(b"")
+    assert "not looked at: 2;" in run("audit", str(tmp_path)).stderr
+    (tmp_path / "a" / "scan.pdf").unlink()
+    (tmp_path / "in no class.png").unlink()
+    assert run("audit", str(tmp_path)).stderr == ""
+
+
 @pytest.mark.parametrize("kind", ["absent", "empty", "text only"])
 def test_a_folder_without_images(tmp_path, kind):
     folder = tmp_path / "folder"
