@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -31,11 +32,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
 import pandas as pd
 import typer
@@ -641,7 +642,7 @@ def _aligned(rows: pd.DataFrame) -> str:
 # %% [markdown]
 # ### Running
 # Whatever ends the command, by hand or by accident, finished folds and the last finished epoch of each training stay,
-# and the same command goes on from there.
+# and the same command goes on from there. Two commands never do the same run: the first holds a lock on it.
 
 
 # %%
@@ -676,6 +677,43 @@ def _folds_shown(names: Sequence[str], results: Path) -> Iterator[Callable[[int,
     ) as bars:
         task = bars.add_task("folds", total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _alone_on(names: Sequence[str], results: Path) -> Iterator[None]:
+    """Refuse runs that another command is doing; its death, however it comes, frees them."""
+    from ecgbook import study
+
+    study._require_headline(results)
+    with ExitStack() as held:
+        for name in names:
+            if not study.is_finished(results / name):
+                held.enter_context(_held(results / f".{name}.lock", name))
+        yield
+
+
+def _open_to_lock(path: Path) -> IO[str]:
+    try:
+        return open(path, "a")
+    except OSError as error:
+        raise data.EcgbookError(f"{path}: cannot be written ({error.strerror}); check its rights") from error
+
+
+@contextmanager
+def _held(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock on a file that is there only meanwhile."""
+    with _open_to_lock(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            ours = False  # held, or just removed by its holder
+        if not ours:
+            raise data.EcgbookError(f"{name}: another command is doing this run; wait for it to end")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 @study_app.command("run", epilog="Example: `ecgbook study run 'grouped-*' --jobs 4`")
@@ -713,7 +751,7 @@ def run_study(
         study.cluster(scheduler, folder) if scheduler else parallel_config("loky", inner_max_num_threads=1)
     )
     try:
-        with where, _folds_shown(names, folder) as progress:
+        with _alone_on(names, folder), where, _folds_shown(names, folder) as progress:
             study.run(names, folder, jobs, progress=progress, device=device)
     except KeyboardInterrupt as error:
         again = "finished folds and epochs are kept, and the same command goes on from there"
@@ -955,9 +993,7 @@ def audit(
         data.write_whole(report_file, text)
     Console().print(audits.summary(report), markup=False, highlight=False)
     if (others := _files_in(folder) - report["files"]) > 0:
-        typer.echo(
-            f"note: other files, not looked at: {others}; only images in class folders are", err=True
-        )
+        typer.echo(f"note: other files, not looked at: {others}; only images in class folders are", err=True)
     if fail_on_leak and (leaking := audit_report.leaking(files)):
         typer.echo(f"leak: {leaking} of {len(files)} files share their picture with another file", err=True)
         raise typer.Exit(3)
