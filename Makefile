@@ -40,9 +40,10 @@ book: $(VENV)/.site ## Build the site into _build/html (no data set and no GPU n
 install: $(VENV)/.full ## Install the full environment into .venv
 	@echo "Ready: $(VENV)/bin/ecgbook --help"
 
-test: install ## Lint, doctests, tests, every notebook against its stored outputs, site checks
+test: install ## Lint, types, doctests, tests, every notebook against its stored outputs, site checks
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 	$(MAKE) --no-print-directory book
 	$(PY) -m pytest --doctest-modules ecgbook tests
 	$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg book

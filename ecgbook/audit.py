@@ -188,7 +188,7 @@ def hash_files(paths: Sequence[Path], progress: Progress | None = None) -> list[
     """
     places = [_place(path) for path in paths]
     first = {place: path for place, path in zip(reversed(places), reversed(paths), strict=True)}
-    hashes = dict(zip(first, _in_threads(hash_file, first.values(), "hashing", progress), strict=True))
+    hashes = dict(zip(first, _in_threads(hash_file, first.values(), "hashing", progress), strict=True))  # type: ignore[arg-type]
     return [hashes[place] for place in places]
 
 
@@ -340,7 +340,7 @@ def signature(image: Image.Image) -> str:
 
 def _png_chunks(image: Image.Image) -> list[str]:
     """Return the chunk types in order of first appearance; the picture's place in its file is kept."""
-    stream, types = image.fp, []
+    stream, types = image.fp, []  # type: ignore[attr-defined, var-annotated]
     before = stream.tell()
     stream.seek(8)
     while types[-1:] != ["IEND"] and len(head := stream.read(8)) == 8:
@@ -371,7 +371,7 @@ def guess_share(counts: dict[str, dict[str, int]]) -> tuple[float, float]:
     (0.9, 0.7)
     """
     totals = {label: sum(values.values()) for label, values in counts.items()}
-    majority = max(totals, key=totals.get)
+    majority = max(totals, key=totals.get)  # type: ignore[arg-type]
     right = 0
     for value in {value for values in counts.values() for value in values}:
         column = {label: values.get(value, 0) for label, values in counts.items()}
@@ -750,7 +750,7 @@ def near_duplicates(
     >>> [(a, b) for a, b, _ in near_duplicates(photos)]
     [(1, 3)]
     """
-    hashes = perceptual_hashes(thumbs) if hashes is None else hashes
+    hashes = perceptual_hashes(thumbs) if hashes is None else hashes  # type: ignore[arg-type]
     groups = families(hashes)
     done, total = 0, sum(map(len, groups))
     pairs = []
@@ -781,7 +781,7 @@ def _same_pictures(laid: np.ndarray) -> Iterator[tuple[int, int, float]]:
     threshold = SAME_PICTURE if form is None else SAME_RESIDUAL
     worth_it = -1 if len(laid) < FORM_MEMBERS else threshold - SECOND_LOOK
     form = np.float32(0) if form is None else form
-    for a, b, r in _alike(laid, form, worth_it):
+    for a, b, r in _alike(laid, form, worth_it):  # type: ignore[arg-type]
         if r < threshold:
             x, y = laid[a] - form, laid[b] - form
             r = max(correlation(register(x, y), y), correlation(register(y, x), x))
@@ -893,7 +893,7 @@ def simulate_splits(
     ((3, 40), array([6, 6, 6]))
     """
     classes, codes = np.unique(np.asarray(labels), return_inverse=True)
-    parts = part_counts(np.bincount(codes), sizes)
+    parts = part_counts(np.bincount(codes), sizes)  # type: ignore[arg-type]
     _check_split(classes, codes, parts)
     rng = np.random.default_rng(seed)
     block = block or max(1, 2_000_000 // len(codes))

@@ -595,7 +595,7 @@ def _traits(per_class: dict) -> str:
 
 def _values(counts: dict[str, dict[str, int]]) -> Iterator[tuple[str, int, str]]:
     """Give each value of a property with the number of files and the classes that have it, the commonest first."""
-    total = Counter()
+    total = Counter()  # type: ignore[var-annotated]
     for values in counts.values():
         total.update(values)
     for value, number in total.most_common(_VALUES):

@@ -175,7 +175,7 @@ def criteria_of(row: pd.Series, sex: str) -> pd.DataFrame:
         (sign, wall) for sign in measure._SIGNS for wall in measure.TERRITORIES if row[f"{sign}_{wall}"] == 1
     ]
     shown = leads_with(row, sex) if met else None
-    rows = [(measure._SIGNS[sign], wall, _leads_of(shown[sign], sign, wall)) for sign, wall in met]
+    rows = [(measure._SIGNS[sign], wall, _leads_of(shown[sign], sign, wall)) for sign, wall in met]  # type: ignore[index]
     return pd.DataFrame(rows, columns=["sign", "territory", "leads"])
 
 

@@ -13,14 +13,16 @@
 # %% [markdown]
 # # Command line: `ecgbook`
 # A thin layer over the package: each command calls one function of a module and shows what it returns. A
-# mistake that the user can mend is told in one sentence on the error stream, with exit status 2; an interrupt
-# ends with 130; a traceback means a fault of ours.
+# mistake that the user can mend is told in one sentence on the error stream, with exit status 2; so is a package
+# that only some runs need, such as torch, where it is not installed. An interrupt ends with 130; a traceback means
+# a fault of ours.
 
 # %%
 """The ``ecgbook`` command: get the data sets, digitise and classify pages, run the study, audit folders of images."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -30,13 +32,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeVar
 
-import click
 import pandas as pd
 import typer
 from PIL import Image
@@ -60,6 +61,7 @@ from ecgbook import data
 
 if TYPE_CHECKING:
     from ecgbook.predict import Prediction
+    from ecgbook.study import State
 
 # %% [markdown]
 # ## How errors end
@@ -71,22 +73,35 @@ if TYPE_CHECKING:
 class _OneSentence(TyperGroup):
     """A group of commands that ends a user's mistake with one sentence and status 2."""
 
-    def invoke(self, ctx: click.Context) -> object:
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         try:
             return super().invoke(ctx)
         except data.EcgbookError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except ModuleNotFoundError as error:
+            missing = str(error.name).partition(".")[0]
+            if missing == ecgbook.__name__:
+                raise
+            typer.echo(
+                f"error: this needs the package {missing}, which is not installed; install it", err=True
+            )
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             typer.echo("interrupted; nothing half-written is left", err=True)
             raise typer.Exit(130) from error
 
 
+_STATUS = """Exit status: 0 all done; 1 the rest is done, but some pages could not be read or were refused; 2 a mistake
+in the command, told in one sentence; 3 a leak (`audit --fail-on-leak`); 130 interrupted.
+
+For teaching and research: no medical device, not for diagnosis."""
+
 app = typer.Typer(
     cls=_OneSentence,
     help="Tools of the ECG book: its data sets, a digitiser and a classifier for pages, its study of classifiers, an"
     " audit for any folder of images.",
-    epilog="For teaching and research: no medical device, not for diagnosis.",
+    epilog=_STATUS,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -147,14 +162,15 @@ def _ecgbook(
 # ## `ecgbook data`
 # `fetch` downloads and verifies, `verify` reads every byte again, `status` only looks. The others recompute the
 # tables that the package carries: `manifest` and `signals` from the pages, `measurements` from the signals,
-# `groups` from the median beats.
+# `groups` from the median beats, `predictions` from the stored runs. These runs are no part of an installed package,
+# only of the book's repository.
 
 # %%
 _Dataset = Annotated[Literal["eicp", "ludb"], typer.Argument(help="The data set.")]
 _Workers = Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Processes that work at once.")]
 
 
-@data_app.command("fetch")
+@data_app.command("fetch", epilog="Example: `ecgbook data fetch eicp`")
 def fetch(
     dataset: _Dataset,
     url: Annotated[str | None, typer.Option(hidden=True, help="Where the zip is.")] = None,
@@ -250,6 +266,26 @@ def manifest(
 
 
 # %%
+_Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results", metavar="DIR", help="Folder of the stored runs; by default the book's `book/results`."
+    ),
+]
+
+
+def _results(given: Path | None) -> Path:
+    """Say where the stored runs are; beside an installed package there are none."""
+    from ecgbook import study
+
+    if given is not None and not given.is_dir():
+        raise data.EcgbookError(f"{given}: no such folder; name the one that holds headline.json")
+    if given is None and not study.RESULTS.is_dir():
+        advice = "name the folder book/results of a copy of it with --results DIR"
+        typer.echo(f"note: the stored runs are in the book's repository, not installed; {advice}", err=True)
+    return study.RESULTS if given is None else given
+
+
 _Folder = Annotated[
     Path | None,
     typer.Option(
@@ -289,6 +325,16 @@ def groups(output: _Folder = None) -> None:
     typer.echo(f"{folder}: {len(table)} pages in {table['group'].nunique()} groups")
 
 
+@data_app.command("predictions")
+def predictions(output: _Folder = None, results: _Results = None) -> None:
+    """Take the headline's predictions from its stored run: `out_of_fold.csv`; no pages needed."""
+    from ecgbook import predict
+
+    folder = _folder_for(output, [predict.TABLE])
+    table = predict.rebuild(folder, _results(results))
+    typer.echo(f"{folder}: {len(table)} predictions of {table['file'].nunique()} ECGs")
+
+
 def _folder_for(output: Path | None, names: Sequence[str]) -> Path:
     """Make sure that files can be written to a folder, by default that of the tables."""
     folder = data.tables() if output is None else output
@@ -315,8 +361,9 @@ class _Job(NamedTuple):
     overlay: Path | None
 
 
-@app.command("digitize")
+@app.command("digitize", epilog="Example: `ecgbook digitize page.jpg --out signals --overlay`")
 def digitize_pages(
+    context: typer.Context,
     pages: Annotated[
         list[Path] | None,
         typer.Argument(metavar="PAGE...", help="Images of ECG pages; with --check, none means the 491."),
@@ -338,9 +385,9 @@ def digitize_pages(
     goes on, and the exit status is 1.
     """
     if out is None and (overlay or not check):
-        raise click.UsageError("Nothing to write to: name a folder with --out DIR.")
+        context.fail("Nothing to write to: name a folder with --out DIR.")
     if not pages and not check:
-        raise click.UsageError("No PAGE is given.")
+        context.fail("No PAGE is given.")
     jobs = _given(pages) if pages else _published()
     if out is not None:
         jobs = _placed(jobs, out, form, overlay)
@@ -426,7 +473,7 @@ def _digitise(job: _Job, check: bool) -> dict:
     if job.overlay:
         with data.writing(job.overlay) as part:
             digitize.overlay(page, reading, job.name).save(part)
-    row = {"file": job.name, "rhythm": reading.rhythm}
+    row: dict[str, object] = {"file": job.name, "rhythm": reading.rhythm}
     if check:
         row |= digitize.checks(reading) | {"printed_rate": printed.read(page).heart_rate}
     said = ", ".join(
@@ -547,21 +594,8 @@ def _bar(met: bool, bar: str) -> str:
 # stored predictions. The unit is a fold, which takes seconds for a table of measurements and up to an hour for a
 # network, so on a terminal the epochs of the trainings under way are shown too.
 
+
 # %%
-_Results = Annotated[
-    Path | None,
-    typer.Option("--results", metavar="DIR", help="Folder of the results; by default that of the book."),
-]
-
-
-def _results(given: Path | None) -> Path:
-    from ecgbook import study
-
-    if given is not None and not given.is_dir():
-        raise data.EcgbookError(f"{given}: no such folder; name the one that holds headline.json")
-    return study.RESULTS if given is None else given
-
-
 @study_app.command("list")
 def list_runs(results: _Results = None) -> None:
     """List all declared runs with protocol, model, input, weights, recipe, folds x repeats, and state.
@@ -608,7 +642,7 @@ def _aligned(rows: pd.DataFrame) -> str:
 # %% [markdown]
 # ### Running
 # Whatever ends the command, by hand or by accident, finished folds and the last finished epoch of each training stay,
-# and the same command goes on from there.
+# and the same command goes on from there. Two commands never do the same run: the first holds a lock on it.
 
 
 # %%
@@ -645,7 +679,44 @@ def _folds_shown(names: Sequence[str], results: Path) -> Iterator[Callable[[int,
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-@study_app.command("run")
+@contextmanager
+def _alone_on(names: Sequence[str], results: Path) -> Iterator[None]:
+    """Refuse runs that another command is doing; its death, however it comes, frees them."""
+    from ecgbook import study
+
+    study._require_headline(results)
+    with ExitStack() as held:
+        for name in names:
+            if not study.is_finished(results / name):
+                held.enter_context(_held(results / f".{name}.lock", name))
+        yield
+
+
+def _open_to_lock(path: Path) -> IO[str]:
+    try:
+        return open(path, "a")
+    except OSError as error:
+        raise data.EcgbookError(f"{path}: cannot be written ({error.strerror}); check its rights") from error
+
+
+@contextmanager
+def _held(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock on a file that is there only meanwhile."""
+    with _open_to_lock(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = os.path.samestat(os.fstat(stream.fileno()), path.stat())
+        except (BlockingIOError, FileNotFoundError):
+            ours = False  # held, or just removed by its holder
+        if not ours:
+            raise data.EcgbookError(f"{name}: another command is doing this run; wait for it to end")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@study_app.command("run", epilog="Example: `ecgbook study run 'grouped-*' --jobs 4`")
 def run_study(
     patterns: Annotated[
         list[str] | None,
@@ -680,7 +751,7 @@ def run_study(
         study.cluster(scheduler, folder) if scheduler else parallel_config("loky", inner_max_num_threads=1)
     )
     try:
-        with where, _folds_shown(names, folder) as progress:
+        with _alone_on(names, folder), where, _folds_shown(names, folder) as progress:
             study.run(names, folder, jobs, progress=progress, device=device)
     except KeyboardInterrupt as error:
         again = "finished folds and epochs are kept, and the same command goes on from there"
@@ -714,7 +785,7 @@ def study_status(results: _Results = None) -> None:
         typer.echo(f"not begun: {', '.join(waiting)}")
 
 
-def _progress_of(name: str, one) -> list[str]:
+def _progress_of(name: str, one: State) -> list[str]:
     """A line on a run, and one on each of its trainings."""
     spent = f", {_duration(one.wall_s)} of computing so far" if one.wall_s else ""
     lines = [f"{name}: {one}{spent}"]
@@ -736,7 +807,7 @@ def _duration(seconds: float) -> str:
 _SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "macro_auc": "macro AUC"}
 
 
-@study_app.command("show")
+@study_app.command("show", epilog="Example: `ecgbook study show grouped-headline`")
 def show_run(
     name: Annotated[str, typer.Argument(metavar="RUN", help="Name of a declared run.")],
     results: _Results = None,
@@ -763,7 +834,7 @@ def show_run(
         typer.echo(_scores(name, declared.protocol, folder))
     elif one.begun:
         typer.echo("\n".join(_progress_of(name, one)))
-    else:
+    elif folder.is_dir():
         typer.echo(f"run it with `ecgbook study run {name}`")
 
 
@@ -790,7 +861,7 @@ def _scores(name: str, protocol: str, results: Path) -> str:
 
 
 # %%
-@app.command("predict")
+@app.command("predict", epilog="Example: `ecgbook predict page.jpg scan.pdf --report report.html`")
 def predict_pages(
     pages: Annotated[
         list[Path],
@@ -864,7 +935,7 @@ def _said(found: Prediction) -> str:
 
 
 # %%
-@app.command("audit")
+@app.command("audit", epilog="Example: `ecgbook audit images --report audit.html --groups groups.csv`")
 def audit(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with one folder of images for each class.")
@@ -905,7 +976,7 @@ def audit(
     from ecgbook import audit as audits
 
     _must_be_apart(json_file, report_file, groups_file)
-    files, text = None, ""
+    files, text = pd.DataFrame(), ""
     with _bars(MofNCompleteColumn()) as progress:
         report = audits.audit(folder, progress=progress)
         if report_file or groups_file or fail_on_leak:
@@ -921,9 +992,17 @@ def audit(
     if report_file is not None:
         data.write_whole(report_file, text)
     Console().print(audits.summary(report), markup=False, highlight=False)
+    if (others := _files_in(folder) - report["files"]) > 0:
+        typer.echo(f"note: other files, not looked at: {others}; only images in class folders are", err=True)
     if fail_on_leak and (leaking := audit_report.leaking(files)):
         typer.echo(f"leak: {leaking} of {len(files)} files share their picture with another file", err=True)
         raise typer.Exit(3)
+
+
+def _files_in(folder: Path) -> int:
+    """Count all files in a folder and below it but those that are hidden or left by a file manager."""
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sum(not any(name.startswith(".") or data.is_junk(name) for name in path.parts) for path in below)
 
 
 def _must_be_apart(*paths: Path | None) -> None:

@@ -675,7 +675,7 @@ def fit(
         optimizers.append(torch.optim.AdamW(judge.parameters(), recipe.lr / 2, betas=(0.5, 0.9)))
     cycles = [torch.optim.lr_scheduler.OneCycleLR(o, o.defaults["lr"], recipe.steps) for o in optimizers]
     noisy, clean = (torch.from_numpy(part).to(where) for part in train)
-    rows, history, since = [], [], []
+    rows, history, since = [], [], []  # type: ignore[var-annotated]
     with study._one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(1, recipe.steps + 1):
@@ -928,7 +928,7 @@ def _network(name: str, fold: int) -> nn.Module:
 def _tuned(fold: int, kind: str, level: float, band: str, n: int) -> dict[str, tuple]:
     """Settings of the filters for one kind and level, chosen on 40 training leads cut to n samples."""
     clean = _signals(deal(fold)["train"])[band][::41, :n]
-    rng = _noise_seed(2, fold, KINDS.index(kind), level + 50)
+    rng = _noise_seed(2, fold, KINDS.index(kind), level + 50)  # type: ignore[arg-type]
     return tune(clean, np.array([add(row, kind, level, rng, FS, band) for row in clean]))
 
 
@@ -1110,7 +1110,7 @@ def _once(name: str) -> dict[str, np.ndarray]:
         clock = time.monotonic()
         found = PARTS[name]() | {"wall": np.array(time.monotonic() - clock)}
         with writing(path) as part, open(part, "wb") as stream:
-            np.savez(stream, **found)
+            np.savez(stream, **found)  # type: ignore[arg-type]
     with np.load(path) as kept:
         return dict(kept)
 
@@ -1255,7 +1255,7 @@ def store(results: Path = RESULTS, told: Callable[[str], None] = print) -> Path:
     ):
         write_whole(folder / file, table.to_csv(index=False, lineterminator="\n"))
     with writing(folder / "autoencoder.npz") as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, **state(_network("autoencoder", 0)))
+        np.savez_compressed(stream, **state(_network("autoencoder", 0)))  # type: ignore[arg-type]
     files = ("outputs.csv", "diagnosis.csv", "history.csv", "autoencoder.npz")
     note = _note(started) | {"sha256": {file: data.digest(folder / file)[1] for file in files}}
     write_whole(folder / "run.json", json.dumps(note, indent=1) + "\n")

@@ -562,7 +562,7 @@ class _Targets(NamedTuple):
 
     kind: Tensor  # (b, m)
     boxes: Tensor  # (b, m, 2)
-    count: list[int]
+    count: list[int]  # type: ignore[assignment]
 
 
 def _targets(given: Batch) -> _Targets:
@@ -627,7 +627,7 @@ def pairs(price: np.ndarray, count: Sequence[int]) -> tuple[np.ndarray, np.ndarr
     """
     found = [linear_sum_assignment(price[row, :, :m]) for row, m in enumerate(count)]
     rows = [np.full(len(claim), row) for row, (claim, _) in enumerate(found)]
-    return tuple(np.concatenate(part) for part in (rows, *zip(*found, strict=True)))
+    return tuple(np.concatenate(part) for part in (rows, *zip(*found, strict=True)))  # type: ignore[return-value]
 
 
 def set_loss(out: list[tuple[Tensor, Tensor]], given: Batch) -> Tensor:
@@ -1151,7 +1151,7 @@ class Recipe(NamedTuple):
 
 #: Name -> recipe.
 LEARNERS: dict[str, Recipe] = {
-    "detector": Recipe(Detector, set_loss, detect, 1e-3, 600, 2000),
+    "detector": Recipe(Detector, set_loss, detect, 1e-3, 600, 2000),  # type: ignore[arg-type]
     "U-Net": Recipe(UNet, sample_loss, segment, 2e-3, 300, 1500),
 }
 FOLDS = 5
@@ -1408,7 +1408,7 @@ def _costs(made: dict[str, list[Part]]) -> dict[str, dict[str, float]]:
                 "train_cpu_s_a_fold": round(float(np.mean([one.train_s for one in parts]))),
                 "drawn_cpu_s": round(_seconds(name)),
                 "bytes": sum(t.numel() * t.element_size() for t in network.state_dict().values()),
-                "least": [one.least.tolist() for one in parts],
+                "least": [one.least.tolist() for one in parts],  # type: ignore[dict-item]
             }
     return out
 

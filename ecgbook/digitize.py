@@ -465,7 +465,7 @@ def _carried() -> dict[str, Reading]:
         columns = {key: store[key] for key in store.files}
     return {
         str(file): Reading(
-            _spread(_unpacked(columns["leads"][i])),
+            _spread(_unpacked(columns["leads"][i])),  # type: ignore[arg-type]
             _unpacked(columns["strip"][i]),
             FS,
             str(columns["rhythm"][i]),

@@ -118,7 +118,7 @@ def layout(record: Record) -> tuple[Trace, ...]:
 
 # %%
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=size)  # comes with Pillow: the same letters on every machine
+    return ImageFont.load_default(size=size)  # type: ignore[return-value]  # comes with Pillow: the same letters on every machine
 
 
 def _draw_grid(page: np.ndarray) -> None:

@@ -862,7 +862,7 @@ def leak(
 def _leak_sums(part: dict[int, Pool], flags: dict, weights: dict) -> dict[str, tuple[np.ndarray, ...]]:
     """By class and within class: files with and without a twin, accuracy of each; means over repeats."""
     per_repeat = [_leak_of_repeat(pool, flags[repeat], weights[repeat]) for repeat, pool in part.items()]
-    return {key: tuple(_nanmean(r[key][i] for r in per_repeat) for i in range(4)) for key in per_repeat[0]}
+    return {key: tuple(_nanmean(r[key][i] for r in per_repeat) for i in range(4)) for key in per_repeat[0]}  # type: ignore[misc]
 
 
 def _leak_of_repeat(pool: Pool, twin: np.ndarray, weights: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:

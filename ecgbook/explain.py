@@ -424,7 +424,7 @@ def member(fitted: Fitted, name: str) -> Fitted:
         "svm", "logistic", "extra trees" or "xgboost".
     """
     number = ("svm", "logistic", "extra trees", "xgboost").index(name)
-    return fitted._replace(model=fitted.model.members_[number])
+    return fitted._replace(model=fitted.model.members_[number])  # type: ignore[attr-defined]
 
 
 _ROWS = 8192  # predicted at a time, so that memory stays small
@@ -601,7 +601,7 @@ def tree_shap(fitted: Fitted, rows: int = BACKGROUND, seed: int = 0) -> tuple[np
     S. M. Lundberg et al., "From local explanations to global understanding with explainable AI for trees", Nature
     Machine Intelligence 2 (2020).
     """
-    prepare, trees = fitted.model[0], fitted.model[-1]
+    prepare, trees = fitted.model[0], fitted.model[-1]  # type: ignore[index]
     drawn = np.random.default_rng(seed).choice(len(fitted.known), rows, replace=False)
     background, tested = (prepare.transform(_seen(v)) for v in (fitted.known[drawn], fitted.tested))
     explainer = _shap().TreeExplainer(trees, background, feature_perturbation="interventional")
@@ -890,7 +890,7 @@ def curves(
         other = fitted.known[rng.integers(len(fitted.known), size=n)]
         said = predict(np.concatenate([mixed(x, other, keep, players) for keep in keeps]))
         total = total + said.reshape(len(keeps), n, -1)[:, np.arange(n), target] / rows
-    deletion, between = total[: p + 1], total[p + 1 :]
+    deletion, between = total[: p + 1], total[p + 1 :]  # type: ignore[index]
     return deletion.T, np.concatenate([deletion[-1:], between, deletion[:1]]).T
 
 
@@ -1250,7 +1250,7 @@ def run(results: Path = RESULTS, told: Callable[[str], None] = print) -> Path:
             done.append(_kept(parts / f"{kind}-{fold}.csv", make))
             told(f"fold {fold}: {kind}")
     rows = pd.concat(done, ignore_index=True)
-    judged = [_kept(parts / f"judged-{fold}.csv", lambda fold=fold: _judged(fold, rows)) for fold in range(5)]
+    judged = [_kept(parts / f"judged-{fold}.csv", lambda fold=fold: _judged(fold, rows)) for fold in range(5)]  # type: ignore[misc]
     spent = {"wall_s": round(time.monotonic() - clock), "cpu_s": round(time.process_time() - busy)}
     note = {"started": started} | spent  # of the last start, if there were several
     _write(folder, rows, pd.concat(judged), note)

@@ -94,7 +94,7 @@ def use() -> None:
     """
     import matplotlib
 
-    matplotlib.rcParams.update(STYLE)
+    matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
 # %% [markdown]

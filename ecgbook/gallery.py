@@ -288,7 +288,7 @@ def png(figure: Figure, colours: int = 64) -> bytes:
     from PIL import Image
 
     figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
     plt.close(figure)
     out = BytesIO()
     Image.fromarray(pixels).quantize(colours, dither=Image.Dither.NONE).save(out, "png", optimize=True)

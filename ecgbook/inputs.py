@@ -131,7 +131,7 @@ def redraw(file: str) -> Image.Image:
     record = digitize.record(digitize.load(file))  # refuses a page that is not there
     facts = _facts().loc[file]
     rate = "" if pd.isna(facts["heart_rate"]) else facts["heart_rate"]
-    return draw.draw_page(record._replace(heart_rate=rate, sex=facts["sex"]), NOTICE)[0]
+    return draw.draw_page(record._replace(heart_rate=rate, sex=facts["sex"]), NOTICE)[0]  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)
@@ -239,6 +239,6 @@ def _redrawn_digest(file: str) -> str:
 
 @lru_cache(maxsize=1)
 def _drawing() -> str:
-    code = [Path(module.__file__) for module in (synth, draw, digitize)] + [Path(__file__)]
+    code = [Path(module.__file__) for module in (synth, draw, digitize)] + [Path(__file__)]  # type: ignore[arg-type]
     parts = [path.read_bytes() for path in (data.tables() / "signals.npz", *code)]
     return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -66,7 +66,7 @@ CHEST = INDEPENDENT[2:]
 
 def _laws() -> np.ndarray:
     laws = np.zeros((12, 8))
-    laws[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]
+    laws[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]  # type: ignore[assignment]
     laws[6:, 2:] = np.eye(6)
     return laws
 
@@ -352,7 +352,7 @@ class Moments(NamedTuple):
     gram: np.ndarray
     cross: np.ndarray
     power: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]
 
     def plus(self, other: Moments) -> Moments:
         """Add up."""
@@ -648,12 +648,12 @@ def _from_ludb(signals: Signals, kind: str, rng: np.random.Generator) -> tuple[n
     record, start = rng.integers(len(signals.names)), rng.integers(SAMPLES - WINDOW + 1)
     row = signals.strip[record] if kind == "U-Net" else rng.integers(12)
     window = np.s_[record, :, start : start + WINDOW]
-    return _shown(signals.shown[window], row), signals.seen[window]
+    return _shown(signals.shown[window], row), signals.seen[window]  # type: ignore[arg-type]
 
 
 def _from_pages(signals: Signals, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A column of a page, and the row that is shown: the strip, or (as often) one of the column's three."""
-    page, (samples, rows) = rng.integers(len(signals.names)), _column(rng.integers(4))
+    page, (samples, rows) = rng.integers(len(signals.names)), _column(rng.integers(4))  # type: ignore[arg-type]
     strip = signals.strip[page]
     row = strip if kind == "U-Net" or rng.integers(2) else rng.choice(rows)
     return _shown(signals.shown[page, :, samples], row), signals.seen[page, :, samples]
@@ -1147,7 +1147,7 @@ def _labels(names: Sequence[str]) -> np.ndarray:
 def _in_order(names: Sequence[str]) -> list[str]:
     """Sort pages as :func:`ecgbook.data.pages` does: fits depend on the order of rows, if only a little."""
     order = {name: row for row, name in enumerate(data.pages()["file"])}
-    return sorted(names, key=order.get)
+    return sorted(names, key=order.get)  # type: ignore[arg-type]
 
 
 def _answers(model, X: pd.DataFrame, variant: str) -> pd.DataFrame:
@@ -1234,7 +1234,7 @@ def _cached(name: str, heading: str) -> Path:
 
 def _keep_part(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with writing(path) as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def trained(
@@ -1432,7 +1432,7 @@ def _examples(joined: dict[str, np.ndarray], scores: pd.DataFrame) -> list[int]:
     )
     order = np.argsort(mean_r.loc[joined["names"]].to_numpy())
     elevated = joined["true"][:, MEASURED.index("st_up_anterior")] == 1
-    elevated &= _labels(joined["names"]) == CLASSES.index("MI")
+    elevated &= _labels(joined["names"]) == CLASSES.index("MI")  # type: ignore[arg-type]
     st = [MEASURED.index(f"{lead}_stj_mv") for lead in ("V1", "V2", "V3", "V4")]
     levels = {key: np.where(joined[key] == _UNKNOWN, np.nan, joined[key])[:, st] for key in ("true", "U-Net")}
     fall = (levels["true"] - levels["U-Net"]).mean(axis=1)

@@ -319,8 +319,8 @@ def neurokit(number: int, method: str, peaks_given: bool) -> Reported:
 
 METHODS: dict[str, Callable[[int], Reported]] = {"ecgbook": ours, "ecgbook, as on a page": ours_on_page}
 for _method in NEUROKIT:
-    METHODS[f"neurokit {_method}"] = lambda number, method=_method: neurokit(number, method, False)
-    METHODS[f"neurokit {_method}, peaks given"] = lambda number, method=_method: neurokit(
+    METHODS[f"neurokit {_method}"] = lambda number, method=_method: neurokit(number, method, False)  # type: ignore[misc]
+    METHODS[f"neurokit {_method}, peaks given"] = lambda number, method=_method: neurokit(  # type: ignore[misc]
         number, method, True
     )
 

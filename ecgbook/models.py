@@ -342,7 +342,10 @@ def _nested(name: str, seed: int):
     steps = Pipeline([("scale", _scaled()), ("model", build(seed))])
     inner = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
     return GridSearchCV(
-        steps, {f"model__{key}": values for key, values in grid.items()}, scoring="neg_log_loss", cv=inner
+        steps,
+        {f"model__{key}": values for key, values in grid.items()},  # type: ignore[attr-defined]
+        scoring="neg_log_loss",
+        cv=inner,
     )
 
 

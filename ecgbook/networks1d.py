@@ -634,7 +634,7 @@ def _epoch(training: train.Training, n: int, recipe: train.Recipe, seed: int, le
         loss.backward()
         training.optimizer.step()
         total += loss.item() * len(rows)
-    training.schedule.step()
+    training.schedule.step()  # type: ignore[attr-defined]
     return total / n
 
 
@@ -986,7 +986,7 @@ def _code_of(*functions: Callable) -> str:
 def _before(lesson: str) -> str:
     """Digest of the code behind a pre-training."""
     lessons = {"synthetic": (synthetic, _drawn), "ludb": (marked, shares, _by_column, wave_loss, _pooled)}
-    return _code_of(*_SHAPES, *_SEEN, *lessons[_known(lesson, LESSONS, "lesson")], teach, _epoch)
+    return _code_of(*_SHAPES, *_SEEN, *lessons[_known(lesson, LESSONS, "lesson")], teach, _epoch)  # type: ignore[arg-type]
 
 
 def pretrained(family: str, lesson: str) -> Path:
@@ -1212,7 +1212,7 @@ def _code(plan: Plan) -> dict[str, str]:
     here = Path(__file__).parent
     found = {name: publish.code_digest((here / f"{name}.py").read_text(encoding="utf-8")) for name in names}
     before = {"before": _before(plan.weights)} if plan.weights != "none" else {}
-    return found | {"networks1d": _code_of(*_DECIDING)} | before
+    return found | {"networks1d": _code_of(*_DECIDING)} | before  # type: ignore[arg-type]
 
 
 def _note(run: str, plan: Plan) -> dict:
@@ -1275,7 +1275,7 @@ def _begun(run: str, plan: Plan, results: Path) -> tuple[Path, dict]:
     if not path.is_file():
         note = _note(run, plan)
         data.make_folder(parts)
-        study._log(run, plan, note, results)
+        study._log(run, plan, note, results)  # type: ignore[arg-type]
         write_whole(path, json.dumps(note))
     return parts, json.loads(path.read_text(encoding="utf-8"))
 

@@ -25,7 +25,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -45,15 +44,16 @@ if TYPE_CHECKING:
 
 NOTICE = "For teaching and research: no medical device, not for diagnosis."
 RUN = "grouped-headline"
+TABLE = "out_of_fold.csv"
 
 # %% [markdown]
 # ## The model, and what it is worth
 # Three things are learned. The *model* is the headline pipeline, fitted on all 491 distinct ECGs. The *temperature*
 # that calibrates its probabilities, and the scores against which a new page's are compared for the *prediction set*,
 # come from the out-of-fold predictions of the run `grouped-headline`: from what the same pipeline says of ECGs that it
-# has not seen. The chapter [When to say "I don't know"](../book/errors/dont_know.ipynb) measures both on held-out
-# ECGs; here one model fitted on everything takes the place of those fitted on four fifths, so its figures hold
-# approximately.
+# has not seen. The package carries them as a table, for it is installed without the stored runs of the book. The
+# chapter [When to say "I don't know"](../book/errors/dont_know.ipynb) measures both on held-out ECGs; here one model
+# fitted on everything takes the place of those fitted on four fifths, so its figures hold approximately.
 
 
 # %%
@@ -79,6 +79,39 @@ class Fitted(NamedTuple):
 
 
 @lru_cache(maxsize=1)
+def _unseen() -> pd.DataFrame:
+    """The carried table: five predictions of each of the 491 ECGs by models that had not seen it."""
+    return pd.read_csv(data.tables() / TABLE)
+
+
+def rebuild(folder: Path | None = None, results: Path = study.RESULTS) -> pd.DataFrame:
+    """Take the out-of-fold predictions of the headline from its stored run, and write ``out_of_fold.csv``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where to write; by default the tables of the package.
+    results : pathlib.Path
+        Folder of the results; it must hold the run `grouped-headline`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``file``, ``label``, ``repeat`` and the four probabilities.
+
+    Raises
+    ------
+    EcgbookError
+        No such run, or one that was changed by hand.
+    """
+    tested = study.load(RUN, results).query("part == 'test'").reset_index(drop=True)
+    table = tested[["file", "label", "repeat", *PROBABILITIES]]
+    path = (data.tables() if folder is None else Path(folder)) / TABLE
+    data.write_whole(path, table.to_csv(index=False, float_format="%.5f", lineterminator="\n"))
+    return table
+
+
+@lru_cache(maxsize=1)
 def fitted() -> Fitted:
     """Fit the headline model on the carried tables; a few seconds, once a process.
 
@@ -90,7 +123,7 @@ def fitted() -> Fitted:
     table = models.features("all").loc[pages["file"]]
     classes = pages["label"].map(CLASSES.index).to_numpy()
     model = models.fit(models.build("headline", seed=0), table, classes, pages["group"].to_numpy())
-    unseen = study.load(RUN).query("part == 'test'")
+    unseen = _unseen()
     p, y = trust._arrays(unseen)
     first = (unseen["repeat"] == 0).to_numpy()
     group = unseen["file"][first].map(pages.set_index("file")["group"])
@@ -264,7 +297,7 @@ def predict(page: Image.Image, name: str = "page", sha256: str = "") -> Predicti
     ''
     """
     reading, verdict = trust.admit(page)
-    if not verdict.accepted:
+    if reading is None or not verdict.accepted:
         return Prediction(name, verdict, reading)
     on_page = printed.read(page)
     known = recognise(reading, sha256)
@@ -279,8 +312,8 @@ def predict(page: Image.Image, name: str = "page", sha256: str = "") -> Predicti
 
 def _out_of_fold(file: str) -> np.ndarray:
     """Mean over the repeats of what models that had not seen a published ECG said of it; (1, 4)."""
-    rows = study.load(RUN).query("part == 'test' and file == @file")
-    return rows[PROBABILITIES].mean().to_numpy()[None]
+    unseen = _unseen()
+    return unseen.loc[unseen["file"] == file, PROBABILITIES].mean().to_numpy()[None]
 
 
 def _members(raw: np.ndarray) -> tuple[str, ...]:
@@ -315,13 +348,20 @@ def _of_set(found: Prediction) -> Iterator[str]:
 
 
 def _of_reading(found: Prediction, printed_rate: int | None) -> Iterator[str]:
-    flagged = zip((*LEADS, "the rhythm strip"), found.reading.flags, strict=True)
+    reading, row = _found_on(found)
+    flagged = zip((*LEADS, "the rhythm strip"), reading.flags, strict=True)
     said = ", ".join(f"{name} ({words})" for name, words in flagged if words)
     if said:
         yield f"read with reserve: {said}"
-    rate = found.row["heart_rate"]
+    rate = row["heart_rate"]
     if printed_rate and not abs(rate - printed_rate) <= _OFF * printed_rate:
         yield f"the page prints a heart rate of {printed_rate}/min, measured were {rate:.0f}/min"
+
+
+def _found_on(found: Prediction) -> tuple[digitize.Reading, pd.Series]:
+    """Signals and measurements of a page that was classified: there are always both."""
+    assert found.reading is not None and found.row is not None
+    return found.reading, found.row
 
 
 def _of_criteria(found: Prediction) -> Iterator[str]:
@@ -408,7 +448,7 @@ def predict_file(path: Path) -> list[Prediction]:
     found = []
     try:
         with data._open_to_read(path) as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            sha256 = data._sha256(stream)
         for name, page in open_pages(path):
             found.append(predict(page, name, sha256))
     except EcgbookError as error:
@@ -442,12 +482,12 @@ def as_dict(found: Prediction) -> dict:
     >>> as_dict(predict(Image.new("RGB", (2213, 1572), "white"), "blank"))["classified"]
     False
     """
-    told = {"page": found.name, "classified": found.verdict.accepted}
+    told: dict[str, object] = {"page": found.name, "classified": found.verdict.accepted}
     if not found.verdict.accepted:
         told |= {"stage": found.verdict.stage, "reasons": list(found.verdict.reasons)}
         return told | {"notice": NOTICE}
     met = cases.criteria_of(found.row, found.sex)
-    row = found.row[list(measure.COLUMNS)]
+    row = _found_on(found)[1][list(measure.COLUMNS)]
     told |= {
         "class": found.called,
         "probabilities": {k: round(float(p), 4) for k, p in zip(CLASSES, found.probabilities, strict=True)},
@@ -530,9 +570,10 @@ def _article(number: int, found: Prediction) -> str:
 
 def _refused(found: Prediction) -> str:
     reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.verdict.reasons)
+    picture = _picture(found.reading, "not classified") if found.reading is not None else ""
     return (
         f"<p><strong>Not classified.</strong> Stopped at the gate &ldquo;{found.verdict.stage}&rdquo;:</p>"
-        f"<ul>{reasons}</ul>{_picture(found) if found.reading is not None else ''}"
+        f"<ul>{reasons}</ul>{picture}"
     )
 
 
@@ -549,13 +590,13 @@ def _classified(found: Prediction) -> str:
         f"<p><strong>{found.called}</strong>, probability {found.probabilities.max():.2f}. "
         f"Set that holds the truth in {trust.LEVEL:.0%} of pages like these: {held}.</p>{recognised}"
         f"<h3>Reasons to doubt</h3><ul>{doubts or '<li>none was found, which is no proof</li>'}</ul>"
-        f'{_picture(found)}<div class="tables">{_bars(found)}{_facts(found)}</div>'
+        f"{_picture(_found_on(found)[0], f'called {found.called}')}"
+        f'<div class="tables">{_bars(found)}{_facts(found)}</div>'
     )
 
 
-def _picture(found: Prediction) -> str:
-    content = base64.b64encode(gallery.png(gallery.twelve_leads(found.reading, "page"))).decode()
-    words = f"called {found.called}" if found.called else "not classified"
+def _picture(reading: digitize.Reading, words: str) -> str:
+    content = base64.b64encode(gallery.png(gallery.twelve_leads(reading, "page"))).decode()
     return (
         f'<p><img src="data:image/png;base64,{content}" alt="Twelve leads and the rhythm strip, redrawn from the '
         f'signals read off the page, which was {words}."></p>'

@@ -694,7 +694,7 @@ def _read(path: Path) -> np.ndarray | None:
         content = np.memmap(path, np.uint8, mode="r")
     except (OSError, ValueError):  # NumPy cannot map an empty file
         return None
-    whole = path.stem.endswith(f"-{zlib.crc32(content):08x}")
+    whole = path.stem.endswith(f"-{zlib.crc32(content):08x}")  # type: ignore[arg-type]
     return np.load(path, mmap_mode="r") if whole else None
 
 
@@ -702,7 +702,7 @@ def _checksum(pixels: np.ndarray) -> str:
     """Checksum of the file that ``np.save`` would write: its header, then the pixels."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))
-    return f"{zlib.crc32(pixels, zlib.crc32(header.getvalue())):08x}"
+    return f"{zlib.crc32(pixels, zlib.crc32(header.getvalue())):08x}"  # type: ignore[arg-type]
 
 
 def _build(files, pipeline, folder: Path, stem: str, opener, progress) -> np.ndarray:
@@ -738,7 +738,7 @@ def _pixels(files, pipeline, opener, progress) -> np.ndarray:
             pixels[places[sha256]] = page
             if progress is not None:
                 progress(done, len(names))
-    return pixels
+    return pixels  # type: ignore[return-value]
 
 
 def _grey(pipeline, page: Image.Image, file: str) -> Image.Image:

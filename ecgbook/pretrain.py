@@ -117,8 +117,8 @@ def targets(record: Record) -> np.ndarray:
         raise EcgbookError("record: nothing is known for certain of it; pass one made by synth.record")
     angle = np.radians(_axis(record))
     answers = [_rhythm(record) == name for name in RHYTHMS]
-    answers += [(record.heart_rate - _RATE) / _SPREAD, np.cos(angle), np.sin(angle)]
-    answers += _signs(record.truth)
+    answers += [(record.heart_rate - _RATE) / _SPREAD, np.cos(angle), np.sin(angle)]  # type: ignore[list-item]
+    answers += _signs(record.truth)  # type: ignore[arg-type]
     return np.array(answers, np.float32)
 
 
@@ -454,7 +454,7 @@ def _step(training: train.Training, learned: tuple, held: tuple, recipe: train.R
     import torch
 
     number = len(training.history) + 1
-    train_loss = _epoch(training, *learned, recipe, seed)
+    train_loss = _epoch(training, *learned, recipe, seed)  # type: ignore[call-arg]
     scores = networks.logits(training.network, held[0])
     held_loss = float(loss(torch.from_numpy(scores), torch.from_numpy(held[1])))
     if not (math.isfinite(train_loss) and math.isfinite(held_loss)):
@@ -463,7 +463,7 @@ def _step(training: train.Training, learned: tuple, held: tuple, recipe: train.R
         )
     values = score(held[1], scores)["value"].tolist()
     training.history.append({"train_loss": train_loss, "val_loss": held_loss, "values": values})
-    training.schedule.step()
+    training.schedule.step()  # type: ignore[attr-defined]
 
 
 def _outputs(history: list[dict], answers: np.ndarray, learned: int) -> pd.DataFrame:
@@ -766,7 +766,7 @@ def main(arguments: list[str]) -> int:
     bars, report = _shown_progress()
     try:
         with bars:
-            folder = store(*arguments, progress=report)
+            folder = store(*arguments, progress=report)  # type: ignore[arg-type, misc]
     except EcgbookError as error:
         print(error, file=sys.stderr)
         return 2

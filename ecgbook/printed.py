@@ -214,7 +214,7 @@ class Printed:
     @property
     def batch(self) -> str | None:
         """The scan batch: "2019", "2020a" (August), "2020b" (October), or None."""
-        return "2019" if self.year == 2019 else _BATCHES.get((self.year, self.month))
+        return "2019" if self.year == 2019 else _BATCHES.get((self.year, self.month))  # type: ignore[arg-type]
 
 
 def parse(header: str, footer: str) -> Printed:

@@ -214,7 +214,7 @@ def fit(
     with study._one_thread():
         network = networks.build(STUDY.model, STUDY.weights, one.seed)
         parts = [(shown[rows], y[rows]) for rows in (split.train, split.val)]
-        train.fit(network, *parts, RECIPE, one.seed, device, state, mark)
+        train.fit(network, *parts, RECIPE, one.seed, device, state, mark)  # type: ignore[arg-type, call-arg]
     return network, _spent(state)
 
 
@@ -860,7 +860,7 @@ def _once(name: str) -> dict[str, np.ndarray]:
         data.make_folder(path.parent)
         found = PARTS[name]()
         with writing(path) as part, open(part, "wb") as stream:
-            np.savez(stream, **found)
+            np.savez(stream, **found)  # type: ignore[arg-type]
     with np.load(path) as kept:
         return dict(kept)
 
@@ -1092,7 +1092,7 @@ def store(results: Path = RESULTS, progress: Callable[[str], None] = lambda name
     for file, table in tables.items():
         write_whole(folder / file, table.to_csv(index=False, float_format="%.5f", lineterminator="\n"))
     with writing(folder / "maps.npz") as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, **_maps(parts, asked))
+        np.savez_compressed(stream, **_maps(parts, asked))  # type: ignore[arg-type]
     digests = {file: data.digest(folder / file)[1] for file in (*tables, "maps.npz")}
     note = _note(parts, asked, started, time.monotonic() - clock) | {"sha256": digests}
     write_whole(folder / "run.json", json.dumps(note, indent=1) + "\n")

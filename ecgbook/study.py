@@ -873,7 +873,7 @@ def run(
     if progress is not None:
         progress(done, total)
     for stage in _stages(chosen):
-        with closing(_run_stage(stage, results, jobs, device)) as steps:
+        with closing(_run_stage(stage, results, jobs, device)) as steps:  # type: ignore[type-var]
             for _ in steps:
                 done += 1
                 if progress is not None:
@@ -923,7 +923,7 @@ def _run_stage(stage: dict[str, Study], results: Path, jobs: int, device: str) -
         for name, study in stage.items()
         for key in _missing(results / name, study)
     ]
-    with closing(_several(todo, jobs)) as names:  # so that an interrupt ends the workers at once
+    with closing(_several(todo, jobs)) as names:  # type: ignore[type-var]  # so that an interrupt ends the workers at once
         for name in names:
             if not _missing(results / name, stage[name]):
                 _finish(stage[name], results / name, notes.pop(name))
@@ -1328,7 +1328,7 @@ def leaderboard(results: Path = RESULTS) -> dict[str, pd.DataFrame]:
 def main(arguments: list[str]) -> int:
     """Run the named studies, or all of :data:`STUDIES`; ``ecgbook study run`` does the same, and shows more."""
     try:
-        for folder in run(select(arguments)):
+        for folder in run(select(arguments)):  # type: ignore[union-attr]
             print(folder)
     except EcgbookError as error:
         print(error, file=sys.stderr)

@@ -80,7 +80,7 @@ class Record(NamedTuple):
 
 # %%
 _FROM_FREE = np.zeros((12, 8))  # rows: LEADS; columns: I, II, V1 ... V6
-_FROM_FREE[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]
+_FROM_FREE[:6, :2] = [[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]]  # type: ignore[assignment]
 _FROM_FREE[6:, 2:] = np.eye(6)
 
 
@@ -388,7 +388,7 @@ def _fibrillation(rate: float, rng: np.random.Generator) -> list[_Beat]:
 
 def _premature(beats: list[_Beat], kind: str, every: int, rng: np.random.Generator) -> list[_Beat]:
     """Replace every ``every``-th sinus beat by an early one; the pause after it follows from the kind."""
-    out, late = [], 0.0  # an early atrial beat resets the sinus node: later beats move forward
+    out, late = [], 0.0  # type: ignore[var-annotated]  # an early atrial beat resets the sinus node: later beats move forward
     early = rng.uniform(0.52, 0.66) if kind == "ventricular" else rng.uniform(0.58, 0.72)
     first = rng.integers(every)
     for i, beat in enumerate(beats):
@@ -754,7 +754,7 @@ def record(label: str, seed: int, noise: float = 1.0) -> Record:
         "qrs": (main.qrs_start, main.qrs_end),
         **facts,
     }
-    rate = round(60 / np.mean(np.diff(truth["r_times"])))
+    rate = round(60 / np.mean(np.diff(truth["r_times"])))  # type: ignore[call-overload]
     return Record(leads, FS, "III" if rng.random() < 0.7 else "II", rate, sex, label, truth)
 
 

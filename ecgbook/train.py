@@ -234,7 +234,7 @@ def _terms(network: nn.Module, train, val, recipe: Recipe, seed: int) -> dict[st
     data = hashlib.sha256()
     for array in (*train, *val):
         data.update(repr(array.shape).encode())
-        data.update(np.ascontiguousarray(array))
+        data.update(np.ascontiguousarray(array))  # type: ignore[arg-type]
     return {
         **recipe._asdict(),
         "seed": seed,
@@ -250,7 +250,7 @@ def _save(training: Training, path: Path, terms: dict) -> None:
         "terms": terms,
         "network": training.network.state_dict(),
         "optimizer": training.optimizer.state_dict(),
-        "schedule": training.schedule.state_dict(),
+        "schedule": training.schedule.state_dict(),  # type: ignore[attr-defined]
         "best": training.best,
         "history": training.history,
     }
@@ -270,7 +270,7 @@ def _resume(training: Training, path: Path, terms: dict) -> None:
         raise EcgbookError(f"{path}: was begun with other {', '.join(other)}; remove it and run again")
     training.network.load_state_dict(state["network"])
     training.optimizer.load_state_dict(state["optimizer"])
-    training.schedule.load_state_dict(state["schedule"])
+    training.schedule.load_state_dict(state["schedule"])  # type: ignore[attr-defined]
     training.best.update(state["best"])
     training.history.extend(state["history"])
 
@@ -438,9 +438,9 @@ def _step(training: Training, pages, y, val, weight, recipe: Recipe, seed: int) 
         raise EcgbookError(f"training: the loss is no number in epoch {epoch}; lower the rate ({lr:g})")
     training.history.append(dict(zip(HISTORY, (epoch, loss, val_loss, accuracy, lr), strict=True)))
     if recipe.schedule == "plateau":
-        training.schedule.step(val_loss)
+        training.schedule.step(val_loss)  # type: ignore[attr-defined]
     else:
-        training.schedule.step()
+        training.schedule.step()  # type: ignore[attr-defined]
     if training.waited() == 0:
         training.best.update({key: value.clone() for key, value in training.network.state_dict().items()})
 

@@ -735,7 +735,7 @@ def risk_coverage(
     )  # (coverages, 1 + replicates), (1 + replicates,)
     low, high = np.quantile(right[:, 1:], [0.025, 0.975], axis=1)
     table = pd.DataFrame({"coverage": coverages, "accuracy": right[:, 0], "low": low, "high": high})
-    return table, (float(area[0]), *map(float, np.quantile(area[1:], [0.025, 0.975])))
+    return table, (float(area[0]), *map(float, np.quantile(area[1:], [0.025, 0.975])))  # type: ignore[return-value]
 
 
 def answered(frame: pd.DataFrame, cal: pd.DataFrame, coverage: float) -> pd.Series:
@@ -1467,7 +1467,7 @@ def misplaced(leads: np.ndarray) -> dict[str, np.ndarray]:
 
 def _exchanged_table(table: pd.DataFrame, rows: Sequence[tuple[int, int]]) -> pd.DataFrame:
     """Measurements as they would be after an exchange."""
-    changed = {}
+    changed = {}  # type: ignore[var-annotated]
     for lead, (sign, row) in zip(LEADS, rows, strict=True):
         qrs, t, q, r, s = (table[f"{LEADS[row]}_{of}"] for of in ("qrs_area", "t_mv", "q_mv", "r_mv", "s_mv"))
         if sign < 0:  # upside down the larger of Q and S is the R wave
@@ -1569,7 +1569,7 @@ def at_prevalence(frame: pd.DataFrame, cal: pd.DataFrame, prevalence: dict[str, 
     stated = np.array([prevalence.get(label, np.nan) for label in CLASSES], float)
     if not (stated >= 0).all() or abs(stated.sum() - 1) > 1e-6 or set(prevalence) != set(CLASSES):
         raise EcgbookError(f"prevalence: {prevalence} is no mix of the classes; give all four, summing to 1")
-    moved, weighted = [], []
+    moved, weighted = [], []  # type: ignore[var-annotated]
     tests = dict(iter(frame.groupby(["repeat", "fold"])))
     for key, rows in cal.groupby(["repeat", "fold"]):
         counts = rows["label"].value_counts()

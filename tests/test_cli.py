@@ -71,7 +71,16 @@ def test_version():
     ["", "audit", "digitize", "data"]
     + [
         f"data {name}"
-        for name in ("fetch", "verify", "status", "manifest", "signals", "measurements", "groups")
+        for name in (
+            "fetch",
+            "verify",
+            "status",
+            "manifest",
+            "signals",
+            "measurements",
+            "groups",
+            "predictions",
+        )
     ],
 )
 def test_every_command_has_help(command):
@@ -156,6 +165,19 @@ def test_a_fault_of_ours_is_not_hidden(home, monkeypatch):
     assert isinstance(run("data", "verify", "eicp").exception, ZeroDivisionError)
 
 
+def test_a_package_that_is_not_installed_is_named(home, monkeypatch):
+    def lacking(**keywords):
+        raise ModuleNotFoundError("No module named 'torch.nn'", name=lacks)
+
+    monkeypatch.setattr(data, "verify_eicp", lacking)
+    lacks = "torch.nn"
+    ended = run("data", "verify", "eicp")
+    assert ended.exit_code == 2 and ended.stdout == ""
+    assert ended.stderr == "error: this needs the package torch, which is not installed; install it\n"
+    lacks = "ecgbook.dta"  # a fault of ours
+    assert isinstance(run("data", "verify", "eicp").exception, ModuleNotFoundError)
+
+
 def test_an_error_that_looks_like_markup_is_shown_as_it_is(home, monkeypatch):
     monkeypatch.setenv("ECGBOOK_DATA", str(home / "[red]lost[/red]"))
     assert "[red]lost[/red]/eicp: the pages" in run("data", "verify", "eicp").stderr
@@ -195,6 +217,21 @@ def test_a_failed_audit_leaves_the_old_report(audits, monkeypatch, tmp_path):
     ended = run("audit", "folder", "--json", str(tmp_path / "report.json"))
     assert ended.exit_code == 2 and ended.stderr == "error: folder: holds no images; name another folder\n"
     assert (tmp_path / "report.json").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_that_are_not_looked_at_are_counted(tmp_path):
+    for name in ("a/1.png", "b/2.png", "in no class.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.effect_noise((60, 40), 50).save(tmp_path / name)
+    ended = run("audit", str(tmp_path))
+    assert ended.stderr == "note: other files, not looked at: 1; only images in class folders are\n"
+    (tmp_path / "a" / "scan.pdf").write_bytes(b"%PDF-1.4")
+    (tmp_path / "a" / ".hidden").write_bytes(b"")
+    (tmp_path / "a" / "Thumbs.db").write_bytes(b"")
+    assert "not looked at: 2;" in run("audit", str(tmp_path)).stderr
+    (tmp_path / "a" / "scan.pdf").unlink()
+    (tmp_path / "in no class.png").unlink()
+    assert run("audit", str(tmp_path)).stderr == ""
 
 
 @pytest.mark.parametrize("kind", ["absent", "empty", "text only"])
@@ -271,7 +308,17 @@ def test_groups_are_rebuilt_into_a_folder(monkeypatch, tmp_path):
     assert run("data", "groups", "-o", str(tmp_path)).stdout == f"{tmp_path}: 3 pages in 2 groups\n"
 
 
-@pytest.mark.parametrize("command", ["signals", "measurements", "groups"])
+def test_predictions_are_taken_from_the_stored_runs(tmp_path):
+    (tmp_path / "empty").mkdir()
+    ended = run("data", "predictions", "-o", str(tmp_path / "new"))
+    assert ended.stdout == f"{tmp_path / 'new'}: 2455 predictions of 491 ECGs\n"
+    ended = run("data", "predictions", "-o", str(tmp_path / "none"), "--results", str(tmp_path / "empty"))
+    assert ended.exit_code == 2 and "grouped-headline: no such run" in ended.stderr
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out_of_fold.csv"]
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["signals", "measurements", "groups", "predictions"])
 def test_tables_that_cannot_be_written_are_told_beforehand(tmp_path, command):
     (tmp_path / "file").write_text("no folder")
     ended = run("data", command, "-o", str(tmp_path / "file" / "below"))

@@ -67,6 +67,15 @@ def test_calibration_and_sets_come_from_predictions_out_of_fold():
     assert own.weight.sum() == pytest.approx(groups.nunique())
 
 
+def test_the_carried_predictions_are_those_of_the_stored_run(tmp_path):
+    table = predict.rebuild(tmp_path)
+    assert (tmp_path / predict.TABLE).read_bytes() == (data.tables() / predict.TABLE).read_bytes()
+    stored = study.load(predict.RUN).query("part == 'test'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, stored[list(table)])
+    pd.testing.assert_frame_equal(predict._unseen(), table)
+    assert table.groupby("file")["repeat"].nunique().eq(5).all() and table["file"].nunique() == 491
+
+
 # Pages that are known
 
 

@@ -146,6 +146,28 @@ def test_runs_are_made_by_pattern_and_left_alone_when_finished(results):
     assert run("run", "quick").exit_code == 0 and (results / "quick" / "run.json").read_bytes() == before
 
 
+def test_a_run_that_another_command_is_doing_is_refused_until_that_ends(results):
+    code = "import sys; from pathlib import Path; from ecgbook import cli\n"
+    code += "with cli._held(Path(sys.argv[1]), 'quick'): print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(results / ".quick.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        ended = run("run", "quick", "--jobs", "1")
+        said = "error: quick: another command is doing this run; wait for it to end\n"
+        assert (ended.exit_code, ended.stdout, ended.stderr) == (2, "", said)
+        assert sorted(path.name for path in results.iterdir()) == [".quick.lock", "headline.json"]
+        other.kill()  # leaves its file, and no lock on it
+    assert run("run", "quick", "--jobs", "1").exit_code == 0
+    assert sorted(path.name for path in results.iterdir()) == ["headline.json", "outer_log.csv", "quick"]
+
+
+def test_a_lock_whose_file_was_just_removed_is_not_taken_for_one(tmp_path, monkeypatch):
+    path = tmp_path / ".quick.lock"
+    monkeypatch.setattr(cli.fcntl, "flock", lambda stream, how: path.unlink())
+    with pytest.raises(EcgbookError, match="another command"), cli._held(path, "quick"):
+        pytest.fail("held")
+
+
 def test_without_a_pattern_the_runs_of_the_book_are_meant(results, monkeypatch):
     asked = []
     monkeypatch.setattr(study, "run", lambda names, *more, **keywords: asked.append((names, more, keywords)))
