@@ -142,7 +142,7 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 # %%
 INNER = 3
 FOLDS = 5
-TREES = 150
+TREES = 60
 
 
 def expert(modality: str, seed: int):
@@ -160,9 +160,7 @@ def expert(modality: str, seed: int):
         return models.build("boosting", seed)
     if modality == "measurements":
         return _trees(seed)
-    if modality == "page":
-        return hybrid.pipeline("pca svm", seed)
-    return make_pipeline(_components(), models._svm(seed, "scale"))
+    return make_pipeline(*_reduced(modality, whiten=True), models._svm(seed, "scale"))
 
 
 def _trees(seed: int):
@@ -174,10 +172,13 @@ def _trees(seed: int):
 COMPONENTS = 50
 
 
-def _components(whiten: bool = True):
+def _reduced(modality: str, whiten: bool) -> list:
+    """Steps from many columns to principal components; beats are all in mV, the page's features are scaled first."""
     from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
 
-    return PCA(COMPONENTS, whiten=whiten, svd_solver="full")
+    scaled = [StandardScaler()] if modality == "page" else []
+    return [*scaled, PCA(COMPONENTS, whiten=whiten, svd_solver="full")]
 
 
 def labels() -> np.ndarray:
@@ -418,51 +419,22 @@ def shortened(blocks: Blocks, known: np.ndarray) -> Callable[[Blocks], Blocks]:
     (60, 50)
     """
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     fitted = {}
     for name in {"signal", "page"} & set(blocks):
-        steps = [StandardScaler()] if name == "page" else []  # beats are all in mV
-        fitted[name] = make_pipeline(*steps, _components(whiten=False)).fit(blocks[name][known])
+        fitted[name] = make_pipeline(*_reduced(name, whiten=False)).fit(blocks[name][known])
     return lambda asked: asked | {name: steps.transform(asked[name]) for name, steps in fitted.items()}
 
 
-def _beside(blocks: Blocks, modalities: Sequence[str]) -> np.ndarray:
-    return np.column_stack([blocks[m] for m in modalities])
-
-
-class Early:
-    """Extra trees on the columns of several modalities, side by side.
-
-    Parameters
-    ----------
-    modalities : sequence of str
-    seed : int
+def beside(blocks: Blocks, modalities: Sequence[str]) -> np.ndarray:
+    """Put the columns of some modalities side by side.
 
     Examples
     --------
-    >>> rng = np.random.default_rng(0)
-    >>> blocks = {"facts": rng.normal(size=(80, 2)), "page": rng.normal(size=(80, 60))}
-    >>> early = Early(("facts", "page"), 0).fit(blocks, np.arange(80) % 4, np.arange(80))
-    >>> early.probabilities(blocks, np.arange(3)).shape
-    (3, 4)
+    >>> beside({"facts": np.zeros((3, 2)), "page": np.ones((3, 4))}, ["facts", "page"]).shape
+    (3, 6)
     """
-
-    def __init__(self, modalities: Sequence[str], seed: int):
-        self.modalities, self.seed = tuple(modalities), seed
-
-    def fit(self, blocks: Blocks, y: np.ndarray, known: np.ndarray) -> Early:
-        """Learn from some rows of the blocks, the components of the page among them."""
-        self.shorten_ = shortened({m: blocks[m] for m in self.modalities}, known)
-        self.model_ = _trees(self.seed).fit(self._seen(blocks)[known], y[known])
-        return self
-
-    def _seen(self, blocks: Blocks) -> np.ndarray:
-        return _beside(self.shorten_(blocks), self.modalities)
-
-    def probabilities(self, blocks: Blocks, asked: np.ndarray) -> np.ndarray:
-        """Return probabilities (n, 4) of some rows of the blocks."""
-        return models.probabilities(self.model_, self._seen(blocks)[asked])
+    return np.column_stack([blocks[m] for m in modalities])
 
 
 # %% [markdown]
@@ -470,14 +442,14 @@ class Early:
 # A small network turns each modality into a vector of 24 numbers, asks each vector how much it matters here, and hands
 # the weighted mean to a head. The weights are a softmax over the modalities *that are there*, so a missing one is
 # simply not asked. To be used to that, the network is trained with *modality dropout*: at every step each modality
-# of each ECG is missing with a chance of 0.3, never all of them. The answers of three networks, from three seeds, are
+# of each ECG is missing with a chance of 0.3, never all of them. The answers of two networks, from two seeds, are
 # pooled. The number of epochs is fixed; nothing is stopped early.
 
 # %%
 WIDTH = 24
-EPOCHS = 40
+EPOCHS = 20
 MISSING = 0.3
-SEEDS = 3
+SEEDS = 2
 
 
 def gate(widths: Sequence[int]) -> nn.Module:
@@ -570,11 +542,12 @@ class Attention:
 
     def _scale(self, block: np.ndarray, known: np.ndarray):
         """Fill, scale and bend the columns; many of them are reduced to components of equal variance."""
+        from sklearn.decomposition import PCA
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
         steps = [models._filled(), StandardScaler(), FunctionTransformer(models._bend)]
-        steps += [_components()] if block.shape[1] > COMPONENTS else []
+        steps += [PCA(COMPONENTS, whiten=True, svd_solver="full")] if block.shape[1] > COMPONENTS else []
         return make_pipeline(*steps).fit(block[known])
 
     def _tensors(self, blocks: Blocks, rows: np.ndarray) -> list[torch.Tensor]:
@@ -696,48 +669,56 @@ def exchanged(rows: np.ndarray, within: np.ndarray, seed: int) -> np.ndarray:
 # test part.
 
 # %%
-PERMUTATIONS = 5
+PERMUTATIONS = 3
 WITHIN = ("everything", "class", "batch")
 
 
-_PLAIN = "attention without dropout"
+def _learned(short: Blocks, modalities: Sequence[str], split: splits.Split, fold: int):
+    """Early fusion of some modalities: trees on the columns of the training part."""
+    return _trees(fold).fit(beside(short, modalities)[split.train], labels()[split.train])
 
 
-def _subsets(fitted: dict, blocks: Blocks, split: splits.Split, fold: int) -> dict[str, np.ndarray]:
+def _subsets(
+    whole, network: Attention, blocks: Blocks, short: Blocks, split: splits.Split, fold: int
+) -> dict[str, np.ndarray]:
     """Early fusion of each set of modalities, learned anew; attention is told which are there."""
-    y, asked, out = labels(), np.r_[split.val, split.test], {}
+    asked, out = np.r_[split.val, split.test], {}
     for modalities in SUBSETS:
-        name, whole = name_of(modalities), modalities == MODALITIES
-        early = fitted["early"] if whole else Early(modalities, fold).fit(blocks, y, split.train)
-        out[f"early | {name}"] = early.probabilities(blocks, asked)
-        for method in ("attention", _PLAIN):
-            out[f"{method} | {name}"] = fitted[method].probabilities(blocks, asked, modalities)
-    more = Early((*MODALITIES, "collection"), fold).fit(blocks, y, split.train)
-    return out | {f"early | {name_of(MODALITIES)} + collection": more.probabilities(blocks, asked)}
+        early = whole if modalities == MODALITIES else _learned(short, modalities, split, fold)
+        out[f"early | {name_of(modalities)}"] = models.probabilities(early, beside(short, modalities)[asked])
+        out[f"attention | {name_of(modalities)}"] = network.probabilities(blocks, asked, modalities)
+    more = (*MODALITIES, "collection")
+    early = _learned(short, more, split, fold)
+    out[f"early | {name_of(MODALITIES)} + collection"] = models.probabilities(
+        early, beside(short, more)[asked]
+    )
+    return out
 
 
-def _losses(fitted: dict, experts: dict, blocks: Blocks, split: splits.Split) -> dict[str, np.ndarray]:
+def _losses(
+    whole, network: Attention, experts: dict, blocks: Blocks, shorten: Callable, split: splits.Split
+) -> dict[str, np.ndarray]:
     """Fusions of all four that lose one modality when they are asked, and experts whose own columns are lost."""
     asked, out = np.r_[split.val, split.test], {}
     for lost, how in itertools.product(MODALITIES, HOW):
         broken = blocks | {lost: without(blocks[lost], how, split.train)}
-        for method, model in fitted.items():
-            out[f"{method} | {lost} {how}"] = model.probabilities(broken, asked)
-        out[f"{lost} | {how}"] = models.probabilities(experts[lost], broken[lost][asked])
+        broken = {m: block[asked] for m, block in broken.items()}
+        out[f"early | {lost} {how}"] = models.probabilities(whole, beside(shorten(broken), MODALITIES))
+        out[f"attention | {lost} {how}"] = network.probabilities(broken, np.arange(len(asked)))
+        out[f"{lost} | {how}"] = models.probabilities(experts[lost], broken[lost])
     return out
 
 
-def _exchanges(blocks: Blocks, early: Early, split: splits.Split) -> dict[str, np.ndarray]:
+def _exchanges(whole, short: Blocks, split: splits.Split) -> dict[str, np.ndarray]:
     """Early fusion that is shown the facts of another ECG of the same part."""
-    pages, out = data.pages(), {}
+    pages, asked, out = data.pages(), np.r_[split.val, split.test], {}
     kinds = {"everything": np.zeros(len(pages)), "class": labels(), "batch": pages["batch"].to_numpy()}
     for within, number in itertools.product(WITHIN, range(PERMUTATIONS)):
-        said = []
-        for part in (split.val, split.test):
-            changed = blocks["facts"].copy()
-            changed[part] = blocks["facts"][exchanged(part, kinds[within][part], number)]
-            said.append(early.probabilities(blocks | {"facts": changed}, part))
-        out[f"early | facts exchanged within {within}, {number}"] = np.concatenate(said)
+        kind = kinds[within]
+        other = np.concatenate([exchanged(part, kind[part], number) for part in (split.val, split.test)])
+        shown = {m: short[m][other if m == "facts" else asked] for m in MODALITIES}
+        said = models.probabilities(whole, beside(shown, MODALITIES))
+        out[f"early | facts exchanged within {within}, {number}"] = said
     return out
 
 
@@ -761,14 +742,14 @@ def judged(fold: int, progress: Callable[[str], None] = lambda word: None) -> di
     for modality in MODALITIES:
         experts[modality], said[modality] = opinions_from(blocks[modality], modality, split, fold)
     progress(f"fold {fold}: experts asked")
-    fitted = {"early": Early(MODALITIES, fold), "attention": Attention(MODALITIES, fold)}
-    fitted[_PLAIN] = Attention(MODALITIES, fold, chance=0.0)
-    for model in fitted.values():
-        model.fit(blocks, labels(), split.train)
+    shorten = shortened(blocks, split.train)
+    short = shorten(blocks)
+    whole = _learned(short, MODALITIES, split, fold)
+    network = Attention(MODALITIES, fold).fit(blocks, labels(), split.train)
     progress(f"fold {fold}: fusions of all four learned")
-    out = _subsets(fitted, blocks, split, fold) | _losses(fitted, experts, blocks, split)
-    out |= _exchanges(blocks, fitted["early"], split)
-    out["attended"] = fitted["attention"].attended(blocks, split.test)[1]
+    out = _subsets(whole, network, blocks, short, split, fold)
+    out |= _losses(whole, network, experts, blocks, shorten, split) | _exchanges(whole, short, split)
+    out["attended"] = network.attended(blocks, split.test)[1]
     return out | {"opinions": np.array([said[m] for m in MODALITIES])}
 
 
@@ -964,8 +945,8 @@ def note(results: Path = study.RESULTS) -> dict:
 
 @lru_cache(maxsize=2)
 def _outputs(results: Path) -> dict[str, np.ndarray]:
-    path = results / RUN / "outputs.npz"
-    if not path.is_file() or data.digest(path)[1] != note(results)["outputs_sha256"]:
+    wanted, path = note(results)["outputs_sha256"], results / RUN / "outputs.npz"
+    if not path.is_file() or data.digest(path)[1] != wanted:
         raise EcgbookError(f"{path}: was changed by hand; remove the folder and run again")
     with np.load(path, allow_pickle=False) as kept:
         return dict(kept)
