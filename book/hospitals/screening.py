@@ -547,8 +547,8 @@ figures.table(agree.rename_axis("QTc above (ms)").reset_index(), "screening_qt_a
 # %% [markdown]
 # Half of all records are within {glue:text}`screening-qt-median` ms, which is better than cardiologists' leads agree
 # with each other (their spread within a record is {glue:text}`screening-qt-leads` ms in the median). And yet the
-# standard deviation is {glue:text}`screening-qt-sd` ms, because in {glue:text}`screening-gross` records something other
-# than the end of T was found. Now look who is flagged. Of {glue:text}`screening-long` records above 450/460 by our
+# standard deviation is {glue:text}`screening-qt-sd` ms, because in {glue:text}`screening-gross` records the two are
+# more than 60 ms apart. Now look who is flagged. Of {glue:text}`screening-long` records above 450/460 by our
 # measurement {glue:text}`screening-long-both` are above by the marks; of {glue:text}`screening-480` above 480 ms,
 # *none*. Screening looks at the extremes, and the extremes are where the errors are: **a rare finding found by a good
 # instrument is mostly the instrument's rare failure.** All twelve leads for ten seconds help (standard deviation
@@ -612,7 +612,8 @@ figures.table(uncertain, "screening_qt_uncertain", decimals=0)
 # %% [markdown]
 # By Fridericia {glue:text}`screening-eicp-long` of the 491 ECGs are above 450/460; the line makes
 # {glue:text}`screening-eicp-line` of them. With errors like LUDB's, {glue:text}`screening-eicp-low` to
-# {glue:text}`screening-eicp-high` may be, and not the same ones: drawn errors can only add to those that are there. A count of long QTs without the error of measurement beside it is not a finding.
+# {glue:text}`screening-eicp-high` may be, and not the same ones. (The measured values hold their own errors already; taking off drawn ones spreads them
+# further, so the truth may be lower.) A count of long QTs without the error of measurement beside it is not a finding.
 
 # %% [markdown]
 # ## What 200 people can show
