@@ -20,7 +20,8 @@
 # The question has two sides, so there are two comparisons. In the first everything is held fixed but the way of
 # joining: the same columns, the same experts, the same training part. In the second the best that the book has for each
 # modality is joined late, whatever it is: two stored networks, trees, and the two facts. The second, as a pool with
-# learned weights, was named the headline of this page's chapter before a test part was predicted.
+# learned weights, was named the headline of this page's chapter before any fusion predicted a test part; what the
+# single experts score was known. For want of processor time the trees and networks here are small.
 
 # %%
 """Join printed facts, measurements, signal and page: early, late and by attention; with modalities missing."""
@@ -760,7 +761,7 @@ def judged(fold: int, progress: Callable[[str], None] = lambda word: None) -> di
 
 # %%
 RUN = "fusion"
-#: Named before a test part was predicted; see :func:`of_runs`.
+#: Named before any fusion predicted a test part; see :func:`of_runs`.
 HEADLINE = "weighted pool of the stored experts"
 _SCALE = 50_000
 _PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "torch")

@@ -313,7 +313,7 @@ def auc_error(area: float, cases: int, others: int) -> float:
     Examples
     --------
     >>> round(auc_error(0.9, 8, 192), 3), round(auc_error(0.9, 100, 100), 3)
-    (0.075, 0.022)
+    (0.073, 0.023)
     """
     one, two = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area) + (cases - 1) * (one - area**2) + (others - 1) * (two - area**2)

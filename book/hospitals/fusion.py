@@ -364,8 +364,9 @@ figures.table(weights.reset_index(), "fusion_attended", decimals=2)
 # So far the experts were chosen to be comparable. Now the best that the book has: for the signal the network of
 # convolutions and attention ([](../beyond/signal_networks.ipynb)), for the page a DenseNet that learned from pages, for
 # the measurements the trees, for the facts the same as before. All learned from the same training parts. What is
-# learned of them is learned on the validation part of each fold. Before any test part was predicted, the **weighted
-# pool** of these four was named the headline of this chapter ([](../../ecgbook/fusion.py)).
+# learned of them is learned on the validation part of each fold. Before any fusion predicted a test part, the **weighted
+# pool** of these four was named the headline of this chapter ([](../../ecgbook/fusion.py)). What the single experts score
+# stood in the book by then.
 
 # %%
 voices = {f"{m}, best": fusion.voice(m) for m in fusion.MODALITIES[1:]}
