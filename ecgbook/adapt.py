@@ -49,7 +49,6 @@ from ecgbook import (
     data,
     elsewhere,
     evaluate,
-    leads,
     ludb,
     measure,
     models,
@@ -68,8 +67,8 @@ if TYPE_CHECKING:
 
 # %% [markdown]
 # ## Two hospitals as tables
-# One row an ECG, the same columns for both: measurements and their summaries, carried with the book. The headline model
-# also sees median beats; those of LUDB must be computed from its signals.
+# One row an ECG, the same columns for both: measurements and their summaries, carried with the book. The headline
+# model is left to the registered analysis; here the models are those that can be fitted hundreds of times.
 
 
 # %%
@@ -84,23 +83,13 @@ def _numbered(labels: pd.Series) -> np.ndarray:
     return labels.map({label: k for k, label in enumerate(CLASSES)}).fillna(-1).to_numpy(int)
 
 
-def hospitals(name: str = "measurements") -> tuple[Hospital, Hospital]:
-    """Collect the tables of both hospitals.
-
-    Parameters
-    ----------
-    name : str
-        "measurements", which the book carries, or "all", which needs LUDB's signals and takes a minute.
+def hospitals() -> tuple[Hospital, Hospital]:
+    """Collect the carried tables of both hospitals.
 
     Returns
     -------
     source, target : Hospital
         The 491 distinct pages of EICP, and the 200 records of LUDB.
-
-    Raises
-    ------
-    EcgbookError
-        No such input, or no LUDB.
 
     Examples
     --------
@@ -108,12 +97,8 @@ def hospitals(name: str = "measurements") -> tuple[Hospital, Hospital]:
     >>> len(source.y), len(target.y), int((target.y >= 0).sum()), list(source.X) == list(target.X)
     (491, 200, 81, True)
     """
-    pages, here = data.pages(), models.features(name)
-    if name == "measurements":
-        there = elsewhere.measurements()
-        there = pd.concat([there, models.summaries(there)], axis=1)
-    else:
-        there = elsewhere.features()
+    pages, here, there = data.pages(), models.features("measurements"), elsewhere.measurements()
+    there = pd.concat([there, models.summaries(there)], axis=1)
     labels = elsewhere.classes(elsewhere.assigned()).reindex(there.index)
     source = Hospital(here.loc[pages["file"]], _numbered(pages["label"]))
     return source, Hospital(there[list(here)], _numbered(labels))
@@ -396,10 +381,6 @@ def _scale(X: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: models._bend((rows - mean) / spread)
 
 
-def _all_classes(model) -> Fitted:
-    return lambda rows: models.probabilities(model, rows)
-
-
 def fit_logistic(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> Fitted:
     """Fit the book's logistic regression on rows without gaps; returns a function from rows to probabilities."""
     scale = _scale(X)
@@ -449,9 +430,9 @@ def fit_own_weights(X: np.ndarray, y: np.ndarray, few: Few, weight: float = WEIG
 
 # %% [markdown]
 # ## A network moves
-# The network is a small one, of the parts of the residual network of [](networks1d.py): the same stem with twice the step,
-# three blocks instead of sixteen, the same pyramid and recipe. It is to be adapted hundreds of times, which the large
-# one is too slow for. All its normalisations are *batch normalisations*: each holds a mean and a spread of every
+# The network is a small one, of the parts of the residual network of [](networks1d.py): the same stem with twice the
+# step, three blocks instead of sixteen, the same pyramid and recipe. It is to be adapted hundreds of times, which the
+# large one is too slow for. All its normalisations are *batch normalisations*: each holds a mean and a spread of every
 # channel, learned from the source, and these are what normalising a network for another hospital means. *Own
 # normalisation* replaces them by those of the target's records {cite}`li2016adabn`; no weight changes.
 
@@ -844,8 +825,8 @@ def macro_f1(y: np.ndarray, called: np.ndarray, weights: np.ndarray) -> np.ndarr
 #
 # *Few-shot* methods begin with the zero-shot adaptation (on all) and add the draw: tables are fitted anew with
 # weighted target records, networks are tuned. For Tent only the head is tuned, for own normalisation the
-# normalisations and the head, else everything. Networks start from three seeds in turn. Extra trees and the headline
-# are too slow to be fitted for every draw, and are asked zero-shot alone.
+# normalisations and the head, else everything. Networks start from three seeds in turn. Extra trees are too slow to
+# be fitted for every draw, and are asked zero-shot alone.
 #
 # *References*: the source's largest class; a logistic regression fitted on the few alone; and, as what could be had
 # with labels, cross-validation within the 81, on target records alone and with the source beside them.
@@ -924,8 +905,8 @@ class _Tables(NamedTuple):
         return adapted
 
 
-def _tables(fit: Callable[..., Fitted], name: str = "measurements") -> _Tables:
-    source, target = hospitals(name)
+def _tables(fit: Callable[..., Fitted]) -> _Tables:
+    source, target = _both()
     return _Tables(source.X.to_numpy(float), source.y, target.X.to_numpy(float), fit)
 
 
@@ -994,16 +975,6 @@ def _trees() -> list[dict]:
         same = tables._replace(fit=lambda X, y, fitted=fitted: fitted, power=1.0)
         rows += _zero_tables("extra trees", same, _FITTED_ONCE, seed)
     return rows
-
-
-def _headline() -> list[dict]:
-    tables, names = _tables(fit_logistic, "all"), list(models.features("all"))
-    pool = models.build("headline").fit(pd.DataFrame(_filled(tables.S, tables.S), columns=names), tables.y)
-
-    def same(X: np.ndarray, y: np.ndarray) -> Fitted:
-        return lambda rows: models.probabilities(pool, pd.DataFrame(rows, columns=names))
-
-    return _zero_tables("headline", tables._replace(fit=same, power=pool.power), _FITTED_ONCE)
 
 
 def _references() -> list[dict]:
@@ -1122,8 +1093,8 @@ def _few_networks(parts: Path, method: str) -> list[dict]:
 
 # %% [markdown]
 # ## Storing
-# Three runs: the small table models with the references, the headline, and the networks. Each part of a run is kept when
-# it is finished, so that a run that was interrupted goes on.
+# Two runs: the table models with the references, and the networks. Each part of a run is kept when it is finished, so
+# that a run that was interrupted goes on.
 
 
 # %%
@@ -1132,27 +1103,22 @@ def _jobs(run: str, parts: Path) -> dict[str, Callable[[], object]]:
     if run == "external-adapt-networks":
         zero = {f"zero-shot, {k}": (lambda seed=k: _zero_networks(parts, seed)) for k in range(SEEDS)}
         return zero | {method: (lambda method=method: _few_networks(parts, method)) for method in TUNED}
-    return {
-        "external-adapt": {"logistic": _logistic, "references": _references, "extra trees": _trees},
-        "external-adapt-headline": {"headline": _headline},
-    }[run]
+    return {"logistic": _logistic, "references": _references, "extra trees": _trees}
 
 
 #: Name of a run -> its models.
 RUNS = {
     "external-adapt": ["logistic", "extra trees"],
-    "external-adapt-headline": ["headline"],
     "external-adapt-networks": ["network"],
 }
 _MODULES = (ludb, measure, models, train, networks1d, elsewhere)
-_PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "xgboost", "torch")
+_PACKAGES = ("numpy", "pandas", "scipy", "scikit-learn", "torch")
 
 
 def code() -> dict[str, str]:
     """Digests of the code behind the runs, blind to comments and docstrings."""
     sources = {module.__name__.split(".")[-1]: inspect.getsource(module) for module in _MODULES}
     sources["trust.move_prevalence"] = inspect.getsource(trust.move_prevalence)
-    sources["leads.features"] = inspect.getsource(leads.features)
     sources["adapt"] = inspect.getsource(sys.modules[__name__]).partition("# ## Storing\n")[0]
     return {name: publish.code_digest(source) for name, source in sources.items()}
 
@@ -1175,7 +1141,7 @@ def _settings() -> dict:
 _ABOUT = {
     "task": "adapt",
     "purpose": "exploratory, beside the pre-registered analysis: models here see LUDB, unlabelled or a few labels",
-    "input": "measurements and summaries; headline: also median beats; network: signals, 100 Hz, mV",
+    "input": "tables: measurements and summaries; network: signals, 100 Hz, mV",
     "protocol": "source: 491 ECGs of EICP; target: LUDB 1.0.1, 200 records without labels, 81 with a class",
     "weights": "none",
     "deviations": [],
@@ -1193,7 +1159,7 @@ _ABOUT = {
 
 
 def _note(run: str, done: dict[str, dict], text: str, started: str) -> dict:
-    carried = ("manifest.csv", "signals.npz", "measurements.csv", "median_beats.npz")
+    carried = ("manifest.csv", "signals.npz", "measurements.csv")
     carried += ("ludb_classes.csv", "ludb_measurements.csv")
     _, target = _both()
     return {
@@ -1387,19 +1353,61 @@ def replicated(calls: np.ndarray, y: np.ndarray, drawn: np.ndarray) -> np.ndarra
     return np.array([macro_f1(y, row, drawn * (row >= 0)) for row in calls])
 
 
-def _averaged(scores: np.ndarray, seed: int) -> np.ndarray:
-    """Mean over draws drawn with replacement, another choice for each replicate; (d, r) to (r,)."""
-    n, replicates = scores.shape
-    weights = evaluate.draw(n, replicates, seed).T / n
-    return (scores * weights).sum(axis=0)
+def _resampled(single: np.ndarray, again: np.ndarray, seed: int) -> tuple[float, float, float]:
+    """Mean over draws (d,), and limits from replicates (d, r), the draws drawn anew for each replicate."""
+    draws = evaluate.draw(*again.shape, seed + 1).T / len(again)
+    return float(single.mean()), *map(float, np.quantile((again * draws).sum(axis=0), (0.025, 0.975)))
+
+
+def interval(calls: np.ndarray, replicates: int = REPLICATES, seed: int = 0) -> tuple[float, float, float]:
+    """Macro-F1 of some draws with its interval over records and draws.
+
+    Parameters
+    ----------
+    calls : (d, 81) int array
+        As from :func:`called`.
+    replicates, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    tuple of three floats
+        Estimate, lower and upper limit.
+    """
+    y = truth()
+    again = replicated(calls, y, evaluate.draw(len(y), replicates, seed))
+    return _resampled(replicated(calls, y, np.ones((1, len(y))))[:, 0], again, seed)
+
+
+def difference(
+    ours: np.ndarray, theirs: np.ndarray, replicates: int = REPLICATES, seed: int = 0
+) -> tuple[float, float, float]:
+    """Macro-F1 of ours minus theirs, paired draw by draw, on the records of which neither knew the label.
+
+    Parameters
+    ----------
+    ours, theirs : (d, 81) int arrays
+        As from :func:`called`, the same draws in the same order.
+    replicates, seed : int
+        As for :func:`interval`.
+
+    Returns
+    -------
+    tuple of three floats
+        Estimate, lower and upper limit.
+    """
+    y, known = truth(), (ours < 0) | (theirs < 0)
+    pair = [np.where(known, -1, calls) for calls in (ours, theirs)]
+    records, plain = evaluate.draw(len(y), replicates, seed), np.ones((1, len(y)))
+    single, again = (np.subtract(*(replicated(c, y, drawn) for c in pair)) for drawn in (plain, records))
+    return _resampled(single[:, 0], again, seed)
 
 
 def _rival(rows: pd.DataFrame, outputs: pd.DataFrame) -> np.ndarray:
-    """What the same family calls without adaptation, draw by draw; the table models' for references."""
-    family = rows["family"].iloc[0]
-    family = "logistic" if family == "reference" else family
-    none = outputs.query("family == @family and method == 'none' and shots == '0'").sort_values("draw")
-    found = called(none["calls"])
+    """What the same family calls without adaptation, draw by draw; the logistic regression for references."""
+    family = rows["family"].iloc[0].replace("reference", "logistic")
+    none = outputs[(outputs["family"] == family) & (outputs["method"] == "none") & (outputs["shots"] == "0")]
+    found = called(none.sort_values("draw")["calls"])
     return found[rows["draw"].to_numpy() % len(found)]
 
 
@@ -1420,19 +1428,15 @@ def scores(outputs: pd.DataFrame | None = None, replicates: int = REPLICATES, se
         ``high``; ``difference`` to no adaptation with ``difference_low``, ``difference_high``; ``draw_low``,
         ``draw_high``, the tenth and ninetieth of a hundred draws.
     """
-    outputs, y = load() if outputs is None else outputs, truth()
-    records, plain = evaluate.draw(len(y), replicates, seed), np.ones((1, len(y)))
-    lines = []
+    outputs, lines = load() if outputs is None else outputs, []
     for key, rows in outputs.groupby(["family", "method", "shots", "seen"], sort=False):
         ours = called(rows["calls"])
-        theirs = np.where(ours >= 0, _rival(rows, outputs), -1)
-        single = replicated(ours, y, plain)[:, 0]
-        apart = single - replicated(theirs, y, plain)[:, 0]
-        again = replicated(ours, y, records)
-        again_apart = again - replicated(theirs, y, records)
-        limits = [np.quantile(_averaged(found, seed + 1), (0.025, 0.975)) for found in (again, again_apart)]
-        spread = np.quantile(single, (0.1, 0.9))
-        lines.append((*key, len(rows), single.mean(), *limits[0], apart.mean(), *limits[1], *spread))
+        single = replicated(ours, truth(), np.ones((1, ours.shape[1])))[:, 0]
+        found = (
+            *interval(ours, replicates, seed),
+            *difference(ours, _rival(rows, outputs), replicates, seed),
+        )
+        lines.append((*key, len(rows), *found, *np.quantile(single, (0.1, 0.9))))
     columns = ["family", "method", "shots", "seen", "draws", "macro_f1", "low", "high"]
     columns += ["difference", "difference_low", "difference_high", "draw_low", "draw_high"]
     return pd.DataFrame(lines, columns=columns)
