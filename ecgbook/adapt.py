@@ -281,7 +281,7 @@ MOVES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Moved]] = {
 # %% [markdown]
 # ## Another mix of classes
 # If only the shares of the classes differ, {math}`P(x \mid y)` being the same, then probabilities that were right under
-# the shares {math}`\pi_S` become right under {math}`\pi_T` by Bayes' rule ({func}`ecgbook.trust.move_prevalence`). The
+# the shares {math}`\pi_S` become right under {math}`\pi_T` by Bayes' rule ([](trust.py)). The
 # target's shares are unknown without labels, and estimated in turns {cite}`saerens2002`: move the probabilities
 # to the shares believed in, take their mean as the new belief, and repeat until nothing changes,
 #
