@@ -473,7 +473,7 @@ asked["FedAvg"] = found["FedAvg"]
 grid = pd.DataFrame(
     {
         s: {
-            name: evaluate.metrics(f.query("site == @s"))["accuracy"]
+            name: evaluate.metrics(f[f["site"] == s])["accuracy"]
             for name, f in asked.items()
         }
         for s in federated.SITES
