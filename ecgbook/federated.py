@@ -341,7 +341,7 @@ class Plan(NamedTuple):
     rounds: int = 30
     epochs: int = 1  # that a site trains in a round
     mu: float = 0.0  # of FedProx
-    dies: str = ""  # the site that is gone from round DEATH on
+    dies: str = ""  # the site that is gone from round `death` on
     death: int = 4
     lies: str = ""  # the site that sends noise in place of weights
     guarded: bool = False  # are replies refused that lie far from all others?

@@ -363,6 +363,8 @@ ax.axvline(
     linestyle="--",
     linewidth=1,
 )
+for text in ax.texts:
+    text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
 ax.set_xlim(0, 1)
 ax.set_xlabel("macro-F1")
 figures.show(fig, drawn, "federated_intervals")
