@@ -366,8 +366,8 @@ def rate(plan: Plan, turn: int) -> float:
 
     Examples
     --------
-    >>> round(rate(Plan(), 1), 3), round(rate(Plan(), 16), 3)
-    (0.03, 0.015)
+    >>> [round(float(rate(Plan(), turn)), 3) for turn in (1, 16)]
+    [0.03, 0.015]
     """
     return RATE * (1 + np.cos(np.pi * (turn - 1) / plan.rounds)) / 2
 
