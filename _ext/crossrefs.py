@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.util.docutils import SphinxDirective
 
 GLOSSARY = "book/back/glossary"
@@ -124,10 +125,25 @@ def linked(
     return [*parts, nodes.Text(raw[at:])] if at else []
 
 
+def join_texts(doctree: nodes.document) -> None:
+    """Make one text of neighbours: a line break in the source parts the words of a term."""
+    for parent in list(doctree.findall(nodes.TextElement)):
+        joined: list[nodes.Node] = []
+        for child in parent.children:
+            if isinstance(child, nodes.Text) and joined and isinstance(joined[-1], nodes.Text):
+                joined[-1] = nodes.Text(joined[-1] + child)
+            else:
+                joined.append(child)
+        parent.children = joined
+        for child in joined:
+            parent.setup_child(child)
+
+
 def link_first_uses(app, doctree: nodes.document, docname: str) -> None:
     """Link the first use of each word of the glossary on a page, unless the author has done it."""
     if docname.startswith(UNLINKED) or GLOSSARY not in app.env.all_docs:
         return
+    join_texts(doctree)
     entries, anchors, pattern = glossary(app.env)
     address = app.builder.get_relative_uri(docname, GLOSSARY)
     seen: set[int] = set()
@@ -233,9 +249,12 @@ def figure_item(app, figure: nodes.figure, number: tuple[int, ...], page: str, i
     )
     label = app.config.numfig_format["figure"] % ".".join(map(str, number))
     target = f"{app.builder.get_relative_uri(index, page)}#{figure['ids'][0]}"
-    caption = next(figure.findall(nodes.caption))
+    caption = next(figure.findall(nodes.caption)).deepcopy()
+    for citation in list(caption.findall(pending_xref)):
+        citation.parent.remove(citation)  # not resolved yet; it stands under the figure
+    words = re.sub(r"\s+(?=[\s.,:;)])", "", caption.astext())
     line = nodes.paragraph("", "", nodes.reference("", label, internal=True, refuri=target), nodes.Text(". "))
-    line += nodes.Text(caption.astext())
+    line += nodes.Text(words)
     item = nodes.list_item("", thumbnail, line)
     links = [csv_link(name, "../" * index.count("/")) for name in numbers_in(figure.parent)]
     if links:
