@@ -12,6 +12,6 @@ for (const table of document.querySelectorAll(".bd-article table")) {
 
 // What is short stays on one sheet; what is long may go over to the next, or it would leave half a sheet empty.
 const SHORT = document.body.clientWidth * 0.6;
-for (const box of document.querySelectorAll("table, .cell_input, .admonition, figure, dd, .citation")) {
+for (const box of document.querySelectorAll("table, .cell_input, pre, .admonition, figure, dd, .citation")) {
   box.style.breakInside = box.tagName === "FIGURE" || box.offsetHeight < SHORT ? "avoid" : "auto";
 }
