@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import doctest
 import importlib
 import io
 import os
@@ -94,6 +95,11 @@ def mathml(monkeypatch):
     """From TeX to MathML (`_ext/mathml.py`)."""
     monkeypatch.syspath_prepend(str(ROOT / "_ext"))
     return importlib.import_module("mathml").to_mathml
+
+
+def test_examples_of_the_extensions_hold(extension, crossrefs):
+    results = [doctest.testmod(module) for module in (extension, crossrefs)]
+    assert all(r.failed == 0 < r.attempted for r in results)
 
 
 def test_mathml_carries_its_source_and_its_structure(mathml):
