@@ -13,5 +13,6 @@ for (const table of document.querySelectorAll(".bd-article table")) {
 // What is short stays on one sheet; what is long may go over to the next, or it would leave half a sheet empty.
 const SHORT = document.body.clientWidth * 0.6;
 for (const box of document.querySelectorAll("table, .cell_input, pre, .admonition, figure, dd, .citation")) {
-  box.style.breakInside = box.tagName === "FIGURE" || box.offsetHeight < SHORT ? "avoid" : "auto";
+  const whole = box.closest(".cell_input") ?? box; // code goes with its frame, or the frame would begin empty
+  box.style.breakInside = box.tagName === "FIGURE" || whole.offsetHeight < SHORT ? "avoid" : "auto";
 }
