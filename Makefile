@@ -11,7 +11,7 @@ export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book install test execute serve data student teacher clean
+.PHONY: help book pdf install test execute serve data student teacher clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ $(VENV)/.full: requirements.txt requirements-site.txt pyproject.toml | $(PY)
 book: $(VENV)/.site ## Build the site into _build/html (no data set and no GPU needed)
 	@$(VENV)/bin/jupyter-book build . -W -n --keep-going -q
 	@echo "The book stands: open _build/html/index.html"
+
+pdf: $(VENV)/.site ## Print the whole book into _build/ecgbook.pdf (needs Chromium or Chrome; some minutes)
+	@$(PY) _ext/pdf/book_pdf.py --check
+	@$(MAKE) --no-print-directory book
+	@$(PY) _ext/pdf/book_pdf.py
 
 install: $(VENV)/.full ## Install the full environment into .venv
 	@echo "Ready: $(VENV)/bin/ecgbook --help"

@@ -7,7 +7,10 @@ corrected here, once, on the finished body. Every correction answers a finding o
 
 from __future__ import annotations
 
+import base64
+import csv
 import hashlib
+import io
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,8 +62,39 @@ def number_columns(table: Tag) -> None:
                 row[column]["class"] = [*row[column].get("class", []), "num"]
 
 
+def as_csv(table: Tag) -> str:
+    """Return what stands in a table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in table.find_all("tr"):
+        writer.writerow(
+            " ".join(cell.get_text().split()) for cell in row.find_all(["th", "td"], recursive=False)
+        )
+    return text.getvalue()
+
+
+def offer_csv(soup: BeautifulSoup) -> None:
+    """Put a download under the tables that come without one: those in the prose, and frames shown as they are."""
+    counts: dict[str, int] = {}
+    for table in soup.find_all("table"):
+        if table.find_parent(class_=["numbers-scroll", "explorer"]):
+            continue
+        section = table.find_parent(["section", "article"], id=True)
+        name = section["id"] if section else "table"
+        counts[name] = counts.get(name, 0) + 1
+        name = f"{name}-{counts[name]}.csv" if counts[name] > 1 else f"{name}.csv"
+        data = base64.b64encode(as_csv(table).encode()).decode()
+        link = soup.new_tag("a", attrs={"download": name, "href": f"data:text/csv;base64,{data}"})
+        link.string = name
+        paragraph = soup.new_tag("p", attrs={"class": "table-csv"})
+        paragraph.append(link)
+        (table.find_parent(class_="pst-scrollable-table-container") or table).insert_after(paragraph)
+
+
 def mend_tables(soup: BeautifulSoup) -> None:
     """Give header cells a scope, empty ones no header role, and every table a container that can scroll."""
+    for style in soup.select("style[scoped]"):
+        style.decompose()  # pandas brings it; HTML knows it no more, and the style sheet does the work
     for table in soup.find_all("table"):
         for attribute in ("border", "style"):
             del table[attribute]
@@ -83,6 +117,8 @@ def mend_images(soup: BeautifulSoup) -> None:
         classes = image.get("class", [])
         if not {"only-dark", "only-light", "dark-light"} & set(classes):
             image["class"] = [*classes, "dark-light"]
+        if "thumbnail" in classes:
+            image["loading"] = "lazy"
 
 
 def mend_exercises(soup: BeautifulSoup) -> None:
@@ -118,6 +154,7 @@ def mend_citations(soup: BeautifulSoup) -> None:
 CORRECTIONS = (
     fold_dropdowns,
     mend_tables,
+    offer_csv,
     mend_images,
     mend_exercises,
     mend_summaries,
@@ -133,7 +170,46 @@ def correct_body(app, pagename, templatename, context, doctree) -> None:
     soup = BeautifulSoup(context["body"], "html.parser")
     for correct in CORRECTIONS:
         correct(soup)
-    context["body"] = str(soup)
+    context["body"] = say_language(soup, (context.get("meta") or {}).get("language"))
+
+
+# --- Languages ---------------------------------------------------------------------------------------------
+
+CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]+")
+
+
+def mark_chinese(html: str) -> str:
+    """Say of Chinese words between others that they are, so that a screen reader changes its voice.
+
+    >>> mark_chinese('<a href="#">中文</a>')
+    '<a href="#"><span lang="zh-Hans">中文</span></a>'
+    """
+    between_tags = re.compile(r">[^<>]*<")
+    return between_tags.sub(lambda m: CHINESE.sub(r'<span lang="zh-Hans">\g<0></span>', m[0]), html)
+
+
+def say_language(soup: BeautifulSoup, language: str | None) -> str:
+    """Name the language of a page that is not in English, and of what on it is in another one."""
+    if language is None:
+        return mark_chinese(str(soup)) if CHINESE.search(soup.get_text()) else str(soup)
+    for title in soup.select("a.internal > .std-doc"):
+        if not CHINESE.search(title.get_text()):
+            title["lang"] = "en"
+    return f'<div lang="{language}">{soup}</div>'
+
+
+def say_language_of_contents(app, pagename, templatename, context, doctree) -> None:
+    """Do the same for the list of chapters, which stands beside every page."""
+    if "generate_toctree_html" not in context:
+        return
+    generate = context["generate_toctree_html"]
+
+    def marked(kind: str, **options):
+        html = generate(kind, **options)
+        return html if kind == "raw" else mark_chinese(str(html))
+
+    context["generate_toctree_html"] = marked
+    context["mark_chinese"] = lambda text: mark_chinese(f">{text}<")[1:-1]
 
 
 # --- Head of a page ----------------------------------------------------------------------------------------
@@ -153,10 +229,12 @@ def first_words(doctree: nodes.document) -> str:
 
 
 def describe(app, pagename, templatename, context, doctree) -> None:
-    """Give every page a description: its own ``html_meta``, else its first paragraph."""
+    """Give every page a description: its own, else its first paragraph."""
     if re.search(r'name="description"', context.get("metatags") or ""):
         return
-    context["page_description"] = (first_words(doctree) if doctree else "") or app.config.ecgbook_description
+    own = (context.get("meta") or {}).get("description")
+    found = own or (first_words(doctree) if doctree else "")
+    context["page_description"] = found or app.config.ecgbook_description
 
 
 # --- A picture and its numbers in one cell -----------------------------------------------------------------
@@ -254,6 +332,7 @@ def own_digest() -> str:
 
 def setup(app):
     app.setup_extension("mathml")
+    app.setup_extension("crossrefs")
     app.add_config_value("ecgbook_description", "", "html")
     app.add_config_value("ecgbook_site_digest", own_digest(), "html")
     app.add_config_value(
@@ -264,5 +343,6 @@ def setup(app):
     myst_nb.sphinx_.create_figure_context = figure_around_pictures
     app.connect("html-page-context", correct_body, priority=900)
     app.connect("html-page-context", describe, priority=900)
+    app.connect("html-page-context", say_language_of_contents, priority=900)
     app.connect("build-finished", write_front_door, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

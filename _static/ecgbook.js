@@ -27,16 +27,20 @@ const followReader = () => {
   mark();
 };
 
-// Paper is light, whatever the screen is.
-const printInLight = () => {
+// Paper is light, whatever the screen is, and nobody can unfold what is folded on it.
+const preparePrint = () => {
   const page = document.documentElement.dataset;
   let theme = page.theme;
+  let folded = [];
   window.addEventListener("beforeprint", () => {
     theme = page.theme;
     page.theme = "light";
+    folded = [...document.querySelectorAll(".bd-article details:not([open], .figure-data, .explorer details)")];
+    for (const details of folded) details.open = true;
   });
   window.addEventListener("afterprint", () => {
     page.theme = theme;
+    for (const details of folded) details.open = false;
   });
 };
 
@@ -45,5 +49,5 @@ document.addEventListener("DOMContentLoaded", () => {
   new ResizeObserver(markScrollingRegions).observe(document.body);
   document.addEventListener("toggle", markScrollingRegions, true);
   if (document.querySelector("nav.page-toc")) followReader();
-  printInLight();
+  preparePrint();
 });

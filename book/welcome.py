@@ -15,7 +15,7 @@
 # In 2021 two researchers published 928 printed electrocardiograms as sharp images, sorted into four folders. Since
 # then many papers have taught neural networks to sort them, with accuracies from 80 to nearly 100 in a hundred. This
 # book rebuilds one of these papers, finds that a program which never looks at a heartbeat does as well, and asks what
-# an honest answer would be.
+# an honest answer would be. (In Chinese: [中文首页与主要发现](zh/welcome.md).)
 #
 # ```{admonition} Not a medical device
 # :class: warning
@@ -104,8 +104,8 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # **The package.** Every function used here, as pages that you can read from top to bottom: the modules are written to
 # be read, and the book renders them as they stand.
 #
-# **Back matter.** The leaderboard, a data card and a model card, how the book is tested, a glossary, the bibliography. For a
-# page of your own there is `ecgbook predict PAGE` (not for diagnosis).
+# **Back matter.** The leaderboard, a data card and a model card, how the book is tested, an index of all figures with their
+# numbers, a glossary, the bibliography. For a page of your own there is `ecgbook predict PAGE` (not for diagnosis).
 #
 # ## How to read it
 # Where a word of medicine or of method first appears, it links to the glossary. Every figure carries the numbers that
@@ -126,8 +126,8 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # make test     # run every chapter again and compare every number
 # ```
 #
-# Every chapter also opens as a notebook (the download button at the top of the page) and runs offline: the package
-# carries what the chapters need. It carries no picture of a real page. If you want to see those, `make data` downloads
+# `make pdf` prints the whole book into one PDF. Every chapter also opens as a notebook (the download button at the top of
+# the page) and runs offline: the package carries what the chapters need. It carries no picture of a real page. If you want to see those, `make data` downloads
 # the published data set and verifies every file.
 #
 # ## What it can do at once

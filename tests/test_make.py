@@ -30,7 +30,7 @@ def said(done: subprocess.CompletedProcess) -> list[str]:
 
 def test_help_names_every_target(tmp_path):
     shown = make(tmp_path, "help").stdout
-    for target in ("book", "install", "test", "execute", "serve", "data", "student", "teacher"):
+    for target in ("book", "pdf", "install", "test", "execute", "serve", "data", "student", "teacher"):
         assert f"make {target} " in shown
 
 

@@ -7,8 +7,15 @@ none the browser's tests are skipped with a word, except in CI, where that is a 
 
 from __future__ import annotations
 
+import base64
+import csv
+import doctest
 import importlib
+import io
+import os
+import posixpath
 import re
+import subprocess
 import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +25,10 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup, Tag
+from docutils import nodes
+
+from ecgbook import figures
+from ecgbook.data import CLASSES
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
@@ -73,10 +84,22 @@ def extension(monkeypatch):
 
 
 @pytest.fixture
+def crossrefs(monkeypatch):
+    """References that no author writes (`_ext/crossrefs.py`)."""
+    monkeypatch.syspath_prepend(str(ROOT / "_ext"))
+    return importlib.import_module("crossrefs")
+
+
+@pytest.fixture
 def mathml(monkeypatch):
     """From TeX to MathML (`_ext/mathml.py`)."""
     monkeypatch.syspath_prepend(str(ROOT / "_ext"))
     return importlib.import_module("mathml").to_mathml
+
+
+def test_examples_of_the_extensions_hold(extension, crossrefs):
+    results = [doctest.testmod(module) for module in (extension, crossrefs)]
+    assert all(r.failed == 0 < r.attempted for r in results)
 
 
 def test_mathml_carries_its_source_and_its_structure(mathml):
@@ -198,9 +221,248 @@ def test_every_page_has_title_language_heading_and_description(site, name):
     assert len(descriptions) == 1 and 30 < len(descriptions[0]) <= 200
 
 
-def test_titles_are_unique(site):
+def test_titles_and_descriptions_are_unique(site):
     titles = [soup(name).title.get_text(strip=True) for name in READING_PAGES]
     assert sorted({t for t in titles if titles.count(t) > 1}) == []
+    told = [soup(name).find("meta", attrs={"name": "description"})["content"] for name in READING_PAGES]
+    assert sorted({t for t in told if told.count(t) > 1}) == []
+
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_chinese_words_are_marked_as_such(site, name):
+    """A screen reader that speaks English changes its voice for them."""
+    page = soup(name).body
+    for text in page.find_all(string=CHINESE):
+        if text.parent.name not in ("script", "title"):
+            assert text.find_parent(lang=True)["lang"] == "zh-Hans", text
+
+
+def test_the_chinese_front_page_and_the_english_one_lead_to_each_other(site):
+    chinese, english = soup("book/zh/welcome.html"), soup("book/welcome.html")
+    assert chinese.main.find(lang="zh-Hans").h1
+    assert chinese.select_one('article a[href="../welcome.html"]')
+    assert "中文" in english.select_one('article a[href="zh/welcome.html"]').get_text()
+    assert "不用于诊断" in chinese.find("meta", attrs={"name": "description"})["content"]
+    assert "非医疗器械" in chinese.article.get_text() and "CC BY 4.0" in chinese.article.get_text()
+
+
+def test_the_chinese_front_page_types_no_metric():
+    text = (ROOT / "book" / "zh" / "welcome.md").read_text(encoding="utf-8")
+    assert text.count("{glue:text}") >= 25
+    prose = re.sub(r"\{[a-z:]+\}`[^`]*`|0\.67–25 Hz|CC BY 4\.0|95% 置信区间", "", text)
+    assert re.findall(r"\d\.\d+|\d\s?%", prose) == []
+
+
+# --- Valid HTML --------------------------------------------------------------------------------------------
+
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+PHRASING_ONLY = {"p", "span", "button", "summary", "label", "pre", "em", "strong", *HEADINGS}
+BLOCKS = {
+    "div", "p", "ul", "ol", "dl", "table", "section", "article", "figure", "details", "pre", "form", "nav", "main",
+    "aside", "blockquote", *HEADINGS,
+}  # fmt: skip
+INTERACTIVE = {"a", "button", "input", "select", "textarea", "summary", "label", "details"}
+PARENTS = {
+    "li": {"ul", "ol", "menu"}, "dt": {"dl", "div"}, "dd": {"dl", "div"}, "tr": {"thead", "tbody", "tfoot", "table"},
+    "td": {"tr"}, "th": {"tr"}, "thead": {"table"}, "tbody": {"table"}, "caption": {"table"}, "figcaption": {"figure"},
+    "summary": {"details"}, "option": {"select", "optgroup", "datalist"}, "main": {"body", "div"},
+}  # fmt: skip
+OBSOLETE = {
+    "scoped", "border", "align", "valign", "bgcolor", "cellpadding", "cellspacing", "frame", "rules", "nowrap", "clear"
+}  # fmt: skip
+
+
+def html_faults(page: BeautifulSoup):
+    """Yield what breaks the rules of HTML about which element may stand in which, and obsolete attributes."""
+    for tag in page.find_all(True):
+        if tag.name in PHRASING_ONLY:
+            yield from (f"<{inner.name}> in <{tag.name}>" for inner in tag.find_all(BLOCKS))
+        if tag.name in ("a", "button"):
+            yield from (f"<{inner.name}> in <{tag.name}>" for inner in tag.find_all(INTERACTIVE))
+        if tag.name in PARENTS and tag.parent.name not in PARENTS[tag.name]:
+            yield f"<{tag.name}> in <{tag.parent.name}>"
+        if tag.name in ("ul", "ol"):
+            yield from (
+                f"<{c.name}> in <{tag.name}>" for c in tag.find_all(recursive=False) if c.name != "li"
+            )
+        if tag.name in ("center", "font", "big", "tt", "strike"):
+            yield f"<{tag.name}> is obsolete"
+        yield from (f"{name} on <{tag.name}>" for name in OBSOLETE & set(tag.attrs))
+        if re.search(r"\s", tag.get("id", "")) or tag.get("id") == "":
+            yield f"id {tag['id']!r}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_elements_stand_where_html_allows_them(site, name):
+    assert sorted(set(html_faults(soup(name)))) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["<p><div></div></p>", "<a href='#'><button>x</button></a>", "<ul><p>x</p></ul>", "<tr><td>x</td></tr>",
+     "<style scoped></style>", "<p id='a b'>x</p>", "<summary><p>x</p></summary>", "<li>x</li>"],
+)  # fmt: skip
+def test_the_search_for_faults_of_html_sees_them(fault):
+    assert list(html_faults(BeautifulSoup(f"<section>{fault}</section>", "html.parser")))
+
+
+@pytest.mark.skipif("VNU_JAR" not in os.environ, reason="VNU_JAR names no validator of the W3C (needs Java)")
+def test_the_validator_of_the_w3c_finds_no_error(site):
+    command = [
+        "java",
+        "-Xss2m",
+        "-jar",
+        os.environ["VNU_JAR"],
+        "--errors-only",
+        *(str(site / p) for p in PAGES),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- The book as a whole -----------------------------------------------------------------------------------
+
+
+@cache
+def terms() -> dict[str, list[str]]:
+    """The anchors of the glossary, and the names that stand for each."""
+    found = {}
+    for entry in soup("book/back/glossary.html").select("dl.glossary dd"):
+        names = []
+        for term in reversed(entry.find_previous_siblings(["dt", "dd"])[:4]):
+            names = [] if term.name == "dd" else [*names, term]
+        for term in names:
+            found[term["id"]] = [t.get_text().replace("#", "").strip() for t in names]
+    return found
+
+
+def running_text(page: BeautifulSoup) -> str:
+    """What a reader reads as sentences: no code, no headings, no output of cells."""
+    article = BeautifulSoup(str(page.article), "html.parser")
+    closed = ".cell, pre, code, h1, h2, h3, h4, .admonition-title, math, table, .explorer, .explorer-all"
+    for tag in article.select(f"{closed}, a:not([href*='glossary.html#'])"):
+        tag.replace_with(" | ")
+    return " ".join(article.get_text().split())
+
+
+def chapters() -> list[str]:
+    return [n for n in READING_PAGES if n.startswith(("book/", "ecgbook/")) and not n.startswith("book/zh/")]
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_the_words_of_the_glossary_are_linked_on_every_page(site, crossrefs, name):
+    if name.removesuffix(".html") in crossrefs.UNLINKED:
+        pytest.skip("it explains the words itself")
+    text, entries = running_text(soup(name)), terms()
+    links = {a["href"].partition("#")[2] for a in soup(name).select('a[href*="glossary.html#"]')}
+    linked = {tuple(entries[anchor]) for anchor in links if anchor in entries}
+    words = {word: tuple(ts) for ts in entries.values() for term in ts for word in crossrefs.names_of(term)}
+    used = set()
+    for word in sorted(words, key=len, reverse=True):  # "balanced accuracy" is no use of "accuracy"
+        if word.casefold() in text.casefold():
+            text, count = re.subn(crossrefs.pattern_of(word), " | ", text)
+            used |= {words[word]} if count else set()
+    assert sorted(used - linked) == []
+
+
+def test_the_first_use_of_a_word_is_the_one_that_is_linked(crossrefs):
+    text = nodes.paragraph("", "An ECG of ECGs, then an electrocardiogram, a lead and LIME, not lime.")
+    pattern = re.compile(f"(?P<e1_0>{crossrefs.pattern_of('ECG')})|(?P<e2_0>{crossrefs.pattern_of('LIME')})")
+    parts = crossrefs.linked(text[0], set(), {1: "term-ECG", 2: "term-LIME"}, pattern, "glossary.html")
+    links = [(p.astext(), p["refuri"]) for p in parts if isinstance(p, nodes.reference)]
+    assert links == [("ECG", "glossary.html#term-ECG"), ("LIME", "glossary.html#term-LIME")]
+    assert "".join(p.astext() for p in parts) == text.astext()
+
+
+def test_chapters_are_referred_to_by_name_and_number(site):
+    numbers, titles = {}, {}
+    for name in READING_PAGES:
+        if number := soup(name).select_one("article h1 > .section-number"):
+            numbers[name] = number.get_text(strip=True).rstrip(".")
+            titles[name] = soup(name).h1.get_text().removesuffix("#").partition(". ")[2]
+    seen = 0
+    for name in READING_PAGES:
+        for title in soup(name).select("article a > .std-doc"):
+            address = (SITE / name).parent / title.parent["href"]
+            target = address.resolve().relative_to(SITE).as_posix() if title.parent["href"] != "#" else name
+            if target in numbers and title.get_text() == titles[target]:
+                seen += 1
+                words = title.parent.get_text()
+                assert re.search(rf"(chapter |第 ){numbers[target]}\b", words), (name, words)
+    assert seen > 50
+
+
+def figures_of(name: str) -> list[Tag]:
+    return [f for f in soup(name).select("article figure[id]") if f.select_one(".caption-number")]
+
+
+def csv_of(link: Tag) -> bytes:
+    return base64.b64decode(link["href"].partition("base64,")[2])
+
+
+def test_the_index_of_figures_is_whole_and_its_files_are_those_of_the_chapters(site):
+    index = soup("book/back/figures.html")
+    items = index.select(".figure-index > li")
+    listed = {posixpath.normpath(f"book/back/{item.p.a['href']}"): item for item in items}
+    there = {(name, figure["id"]): figure for name in READING_PAGES for figure in figures_of(name)}
+    assert len(there) == len(listed) > 100
+    for (name, anchor), figure in there.items():
+        item = listed[f"{name}#{anchor}"]
+        assert item.p.a.get_text() == figure.select_one(".caption-number").get_text(strip=True)
+        caption = BeautifulSoup(str(figure.select_one(".caption-text")), "html.parser")
+        for citation in caption.select(".bibtex-citation"):
+            citation.decompose()
+        words = re.sub(r"\s+(?=[.,:;)])", "", plain(caption.get_text()))
+        assert words in plain(item.p.get_text())
+        links = figure.find_parent(class_="cell_output").select("a[download]")
+        assert [a["download"] for a in item.select("a[download]")] == [a["download"] for a in links] != []
+        for there, here in zip(links, item.select("a[download]"), strict=True):
+            assert (SITE / "book" / "back" / here["href"]).read_bytes() == csv_of(there)
+
+
+@pytest.mark.parametrize("name", READING_PAGES)
+def test_every_table_can_be_downloaded_as_csv(site, name):
+    for table in soup(name).select("article table"):
+        if table.find_parent(class_=["explorer", "explorer-all"]):
+            continue  # has a file of its own
+        box = table.find_parent(class_=["numbers-scroll", "pst-scrollable-table-container"])
+        link = box.find_next_sibling("p").a
+        rows = list(csv.reader(io.StringIO(csv_of(link).decode())))
+        assert len(rows) >= len(table.find_all("tr")) and link["download"].endswith(".csv")
+        assert len({len(row) for row in rows}) == 1 or table.select("[colspan], [rowspan]")
+
+
+# --- Colours -----------------------------------------------------------------------------------------------
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of WCAG 2: what is left of a colour in greyscale."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_that_of_wcag():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+def test_figures_are_legible_in_greyscale():
+    """The colours of the classes are alike in grey, so each class has a hatch and a marker of its own as well."""
+    for colour in (*figures.COLOURS.values(), figures.INK, figures.MUTED, figures.ACCENT):
+        assert contrast(colour, "#ffffff") >= 4.5, "words may be set in it"
+        assert contrast(colour, figures.PAPER) >= 3, "curves stand on ECG paper"
+        assert contrast(colour, figures.PAPER_MAJOR) >= 2, "and cross its lines"
+    for signs in (figures.COLOURS, figures.HATCHES, figures.MARKERS):
+        assert set(signs) == set(CLASSES) and len(set(signs.values())) == len(CLASSES)
 
 
 def plain(text: str) -> str:
@@ -212,8 +474,9 @@ def alt_fault(image: Tag) -> str | None:
     if not image.has_attr("alt"):
         return "has no alt"
     alt = image["alt"].strip()
-    if not alt:
-        return None if "logo__image" in image.get("class", []) else "has an empty alt"
+    if not alt:  # the caption of a thumbnail stands beside it
+        decoration = {"logo__image", "thumbnail"} & set(image.get("class", []))
+        return None if decoration else "has an empty alt"
     if re.search(r"\.(png|jpe?g|svg|gif)$|[0-9a-f]{16}|_build", alt):
         return f"has a file name for alt: {alt}"
     if len(alt) < 25 or " " not in alt:
@@ -370,7 +633,8 @@ def test_page_is_accessible_and_asks_no_other_host(tab, address, name):
 
 
 @pytest.mark.parametrize("name", READING_PAGES)
-def test_page_works_from_the_disk(tab, name):
+def test_page_works_from_the_disk_with_the_network_off(tab, name):
+    tab.context.set_offline(True)
     tab.goto((SITE / name).as_uri())
     assert tab.locator("h1").inner_text()
     assert tab.evaluate("document.fonts.ready.then(() => true)")
@@ -397,13 +661,24 @@ def test_search_finds_a_word_of_the_book(tab, address):
     assert tab.locator("#search-results li").count() > 0
 
 
+def test_on_paper_nothing_is_folded_and_the_frame_of_the_page_is_gone(tab, address):
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.goto(address + "book/audit/copies.html")
+    tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "light"
+    assert tab.locator("details.solution:not([open])").count() == 0 < tab.locator("details.solution").count()
+    for frame in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer"):
+        assert not tab.locator(frame).first.is_visible(), frame
+    assert tab.locator("article h1").is_visible() and not tab.locator(".figure-data").first.is_visible()
+    tab.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert tab.locator("details.solution[open]").count() == 0
+
+
 def test_the_book_can_be_read_without_javascript(chromium, address):
     context = chromium.new_context(java_script_enabled=False, color_scheme="dark")
     page = context.new_page()
-    for name in {
-        name.rpartition("/")[0]: name for name in READING_PAGES if "/" in name
-    }.values():  # one of a folder
-        page.goto(address + name)
+    for name in (name for name in READING_PAGES if "/" in name):  # the search alone needs it
+        page.goto(address + name, wait_until="domcontentloaded")
         assert len(page.locator("article").inner_text()) > 100
         ink, paper = page.locator("body").evaluate(
             "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"

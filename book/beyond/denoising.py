@@ -14,7 +14,7 @@
 # # Cleaning an ECG, and what it costs
 # An ECG is a millivolt among volts: breath, muscles, mains and a slipping electrode speak louder than the heart.
 # Filters have been taking them away for a century; the review that this part follows {cite}`duan2026` reports networks
-# that do it better. But a {term}`ST segment` is a tenth of a millivolt high, and whoever cleans it away cleans away an
+# that do it better. But an {term}`ST segment` is a tenth of a millivolt high, and whoever cleans it away cleans away an
 # infarction. So we ask twice: how much noise goes, and what is left of ST.
 #
 # ```{admonition} What you will learn

@@ -14,13 +14,13 @@
 # # Reading the review
 # A review of 2026 {cite}`duan2026` gathers what programs do with ECGs today. Its figures are splendid: four systems that
 # name heartbeats are quoted at 99 out of 100 or more. Our best model is right about far fewer ECGs, on cleaner rules.
-# Are those systems that good, or is it the rules? This chapter reads the review with the eyes that Part 2 has trained,
+# Are those systems that good, or is it the rules? This chapter reads the review with the eyes that the audit has trained,
 # runs its most common experiment on our own signals, and says what of it this book can repeat and what it cannot.
 #
 # ```{admonition} What you will learn
 # :class: learn
 # - which families of models the field uses, for what, and in which chapter each is put to work here;
-# - why single beats split at random are Part 2's leak again, and how much it is worth on real ECGs;
+# - why single beats split at random are the audit's leak again, and how much it is worth on real ECGs;
 # - what an {term}`inter-patient split` is, and why its figures are lower;
 # - a checklist for a figure in a paper, and how to compute what the paper left out.
 # ```
@@ -63,7 +63,7 @@ for name, value in QUOTED.items():
 # were measured on the same data: the arrhythmia database of MIT and Beth Israel Hospital {cite}`moody2001`, 48 recordings
 # of half an hour in two leads, from 47 people, with some hundred and ten thousand beats named by cardiologists.
 #
-# Hold that against Part 2. There, 491 ECGs had become 928 files, and a split by file put copies on both
+# Hold that against [](../audit/copies.ipynb). There, 491 ECGs had become 928 files, and a split by file put copies on both
 # sides. Here, 47 people have become a hundred thousand beats. What does a split by beat do?
 
 # %% [markdown]
@@ -187,7 +187,7 @@ assert abs(apart) < 0.02
 # nor a model; only the dice. And note the order: the fairer the deal, the more it pays to have learned something; under the
 # unfair one, the cheapest memory wins.
 #
-# By ECG or by group makes hardly a difference here, as in Part 2: what leaks is the ECG itself.
+# By ECG or by group makes hardly a difference here, as in the audit: what leaks is the ECG itself.
 
 # %% [markdown]
 # ## Whose beat is this?
@@ -513,7 +513,7 @@ f"one beat {single.mean():.2f}, vote {voted.mean():.2f}, beats that agree {np.me
 # - Dealt by beat, a look-up is right about {glue:text}`review-nearest-beat` of single beats; dealt by group, about
 #   {glue:text}`review-nearest-group`. Nothing but the deal was changed.
 # - The nearest beat is the same ECG's in {glue:text}`review-same` of the cases: splitting beats at random is the leak of
-#   Part 2 again.
+#   the audit again.
 # - Beats are not people. Intervals, and judgements, go by the number of people with the disease.
 # - Sensitivity and specificity need a prevalence before they mean anything to a patient.
 # - Some of the field cannot be repeated without data that nobody has published.
