@@ -655,7 +655,7 @@ def train_adversarial(
     network = copy.deepcopy(network).to(where)
     judge = _judge(network.head.in_features, seed).to(where)
     here, there, labels = _beside(network, x, seen, y)
-    weight, total, done = networks1d._weights(y).to(where), recipe.epochs * -(-len(x) // recipe.batch), []
+    weight, total, done = networks1d._weights(y).to(where), recipe.epochs * -(-len(x) // recipe.batch), []  # type: ignore[var-annotated]
 
     def lesson(rows: Tensor, generator: torch.Generator) -> Tensor:
         n, strength = len(rows), 2 / (1 + np.exp(-10 * len(done) / total)) - 1
@@ -812,7 +812,7 @@ def macro_f1(y: np.ndarray, called: np.ndarray, weights: np.ndarray) -> np.ndarr
     eye = np.eye(len(CLASSES))
     true, said = eye[y], eye[called]
     sums = np.asarray(weights, float) @ np.hstack([true * said, true + said])
-    return evaluate._nanmean(evaluate._ratio(2 * sums[:, :4], sums[:, 4:]).T)
+    return evaluate._nanmean(evaluate._ratio(2 * sums[:, :4], sums[:, 4:]).T)  # type: ignore[return-value]
 
 
 # %% [markdown]
@@ -1102,7 +1102,7 @@ def _jobs(run: str, parts: Path) -> dict[str, Callable[[], object]]:
     """Parts of a run by name, each whole or not there."""
     if run == "external-adapt-networks":
         zero = {f"zero-shot, {k}": (lambda seed=k: _zero_networks(parts, seed)) for k in range(SEEDS)}
-        return zero | {method: (lambda method=method: _few_networks(parts, method)) for method in TUNED}
+        return zero | {method: (lambda method=method: _few_networks(parts, method)) for method in TUNED}  # type: ignore[return-value]
     return {"logistic": _logistic, "references": _references, "extra trees": _trees}
 
 
@@ -1355,8 +1355,8 @@ def replicated(calls: np.ndarray, y: np.ndarray, drawn: np.ndarray) -> np.ndarra
 
 def _resampled(single: np.ndarray, again: np.ndarray, seed: int) -> tuple[float, float, float]:
     """Mean over draws (d,), and limits from replicates (d, r), the draws drawn anew for each replicate."""
-    draws = evaluate.draw(*again.shape, seed + 1).T / len(again)
-    return float(single.mean()), *map(float, np.quantile((again * draws).sum(axis=0), (0.025, 0.975)))
+    draws = evaluate.draw(*again.shape, seed + 1).T / len(again)  # type: ignore[call-arg]
+    return float(single.mean()), *map(float, np.quantile((again * draws).sum(axis=0), (0.025, 0.975)))  # type: ignore[return-value]
 
 
 def interval(calls: np.ndarray, replicates: int = REPLICATES, seed: int = 0) -> tuple[float, float, float]:

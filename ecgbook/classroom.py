@@ -305,12 +305,12 @@ def _blanks(label: str) -> Iterator[nbformat.NotebookNode]:
 
 def _code(piece: Piece, values: dict[str, str], folder: Path) -> Iterator[nbformat.NotebookNode]:
     """A code cell with its outputs; hidden where the site folds it; then its caption, which Jupyter does not show."""
-    cell = nbformat.v4.new_code_cell(piece.text, outputs=piece.cell.get("outputs", []))
-    cell["execution_count"] = piece.cell.get("execution_count")
-    if "hide-input" in piece.cell.metadata.get("tags", []):
+    cell = nbformat.v4.new_code_cell(piece.text, outputs=piece.cell.get("outputs", []))  # type: ignore[attr-defined]
+    cell["execution_count"] = piece.cell.get("execution_count")  # type: ignore[attr-defined]
+    if "hide-input" in piece.cell.metadata.get("tags", []):  # type: ignore[attr-defined]
         cell.metadata["jupyter"] = {"source_hidden": True}
     yield cell
-    if caption := piece.cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"):
+    if caption := piece.cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"):  # type: ignore[attr-defined]
         yield nbformat.v4.new_markdown_cell(f"*{readable(caption, values, folder)}*")
 
 
@@ -338,7 +338,7 @@ def student(script: Path) -> nbformat.NotebookNode:
     """
     kept = [piece for piece in pieces(stored(script)) if not piece.solves]
     values = _glued([piece.cell for piece in kept if piece.kind == "code"])
-    cells = []
+    cells = []  # type: ignore[var-annotated]
     for piece in kept:
         if piece.kind == "code":
             cells += _code(piece, values, script.parent)
@@ -540,7 +540,7 @@ def book_answers(root: Path = publish.ROOT) -> dict[str, object]:
     for script in publish.chapters(root):
         for piece in pieces(stored(script)):
             known = grade.declared().get(piece.solves)
-            if piece.kind == "code" and known and known.hand_over and (shown := _shown(piece.cell)):
+            if piece.kind == "code" and known and known.hand_over and (shown := _shown(piece.cell)):  # type: ignore[arg-type]
                 found[piece.solves] = read_answer(shown)
     return found
 

@@ -128,7 +128,7 @@ def compare_traces(traces: Sequence[draw.Trace], reading: digitize.Reading) -> p
             drawn[: _HIDDEN[0]], drawn[-_HIDDEN[1] :] = np.nan, np.nan
         known = np.isfinite(read) & np.isfinite(drawn)
         r = np.corrcoef(drawn[known], read[known])[0, 1] if known.sum() > 2 else np.nan
-        errors, lost = peak_errors(drawn, read, marks - start)
+        errors, lost = peak_errors(drawn, read, marks - start)  # type: ignore[arg-type]
         text = " ".join(f"{1000 * error:.0f}" for error in errors)
         name = "strip" if i == 12 else trace.lead
         share = known.sum() / np.isfinite(drawn).sum()
@@ -649,7 +649,7 @@ def break_down(told: Callable[[str], None] = print) -> pd.DataFrame:
     for fold, split, model in _fold_models():
         told(f"fold {fold}")
         there = given("all")
-        parts.append(_rows("LUDB by fold", fold, map(str, there.index), models.probabilities(model, there)))
+        parts.append(_rows("LUDB by fold", fold, map(str, there.index), models.probabilities(model, there)))  # type: ignore[arg-type]
         for condition, table in conditions.items():
             tested = table.iloc[split.test]
             parts.append(_rows(condition, fold, tested.index, models.probabilities(model, tested)))
@@ -679,7 +679,7 @@ def code(run: str) -> dict[str, str]:
     here = Path(__file__).parent
     sources = {name: (here / f"{name}.py").read_text(encoding="utf-8") for name in _BEHIND}
     found = {name: publish.code_digest(source)[:16] for name, source in sources.items()}
-    found["networks1d"] = networks1d._code_of(*networks1d._DECIDING)
+    found["networks1d"] = networks1d._code_of(*networks1d._DECIDING)  # type: ignore[arg-type]
     return found | {"external": publish.code_digest(own)[:16]}
 
 

@@ -791,7 +791,7 @@ def loopback(job: Job):
                 )
                 for number, name in enumerate(names, 2)
             }
-            self.sent, self.replies = 0, {}
+            self.sent, self.replies = 0, {}  # type: ignore[var-annotated]
 
         run = None
 
@@ -914,7 +914,7 @@ def server_app():
         arrays = {f"w{k}": array for k, array in enumerate(found.weights)}
         told = json.dumps({"losses": found.losses, "heard": found.heard, "refusals": found.refusals})
         with writing(Path(config["out"])) as part, open(part, "wb") as stream:
-            np.savez(stream, scale=np.array(found.scale), told=told, **arrays)
+            np.savez(stream, scale=np.array(found.scale), told=told, **arrays)  # type: ignore[arg-type]
 
     return app
 
@@ -1127,7 +1127,7 @@ def _predicted(row: str, p: np.ndarray, repeat: int, fold: int) -> pd.DataFrame:
 def _do_row(row: str) -> dict:
     """Predictions of a row for all folds of all repeats, as text, and what went on."""
     started, clock, spent = _now(), time.monotonic(), time.process_time()
-    rows, losses, sent, refusals = [], {}, 0, 0
+    rows, losses, sent, refusals = [], {}, 0, 0  # type: ignore[var-annotated]
     for repeat in range(REPEATS):
         for fold in range(len(deal(repeat))):
             if row in ALONE:

@@ -839,14 +839,14 @@ def _begun(results: Path) -> tuple[Path, dict]:
     if not (parts / "run.json").is_file():
         data.make_folder(parts)
         note = _note()
-        study._log(RUN, networks1d.Plan("fusion", what_for="fusion of modalities"), note, results)
+        study._log(RUN, networks1d.Plan("fusion", what_for="fusion of modalities"), note, results)  # type: ignore[arg-type]
         write_whole(parts / "run.json", json.dumps(note))
     return parts, json.loads((parts / "run.json").read_text(encoding="utf-8"))
 
 
 def _save(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with writing(path) as part, open(part, "wb") as stream:
-        np.savez_compressed(stream, **arrays)
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
 
 
 def _fold(parts: Path, fold: int, progress: Progress) -> dict[str, np.ndarray]:

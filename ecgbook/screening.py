@@ -76,8 +76,8 @@ def rates(flagged: np.ndarray, present: np.ndarray) -> dict[str, float]:
     out = {"found": found, "cases": cases, "spared": spared, "others": others}
     for name, k, n in (("sensitivity", found, cases), ("specificity", spared, others)):
         low, high = evaluate.exact_interval(k, n)
-        out |= {name: k / n, f"{name}_low": low, f"{name}_high": high}
-    return out
+        out |= {name: k / n, f"{name}_low": low, f"{name}_high": high}  # type: ignore[dict-item]
+    return out  # type: ignore[return-value]
 
 
 def drawn_rates(
