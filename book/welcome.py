@@ -101,6 +101,12 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # **Beyond.** A review of the field, read critically, and its families at work on real signals; the plan for testing all this on
 # another hospital's ECGs, registered before anybody looked.
 #
+# **Other hospitals.** What came of that plan: the models meet the ECGs of another country, and fail; what adapting them, training
+# across sites without moving a record, and joining several kinds of input can and cannot mend; and what screening asks for.
+#
+# **Teaching.** [Course plans](teach/course.md) from two hours to four weeks, [eight mistakes](teach/what_went_wrong.ipynb) to
+# find, quizzes, and a path for your own images.
+#
 # **The package.** Every function used here, as pages that you can read from top to bottom: the modules are written to
 # be read, and the book renders them as they stand.
 #

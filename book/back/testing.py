@@ -187,6 +187,11 @@ gates = pd.DataFrame(
     [
         ("ruff", "style, unused and undefined names", "logic"),
         (
+            "mypy",
+            "types of arguments and results",
+            "shapes, units, and what untyped libraries return",
+        ),
+        (
             "site build, warnings as errors",
             "broken references, unknown terms and citations",
             "whether a page is right",
@@ -196,6 +201,16 @@ gates = pd.DataFrame(
             "unit and property tests",
             "functions against definitions and second implementations",
             "untested ideas",
+        ),
+        (
+            "package test",
+            "the wheel, installed and tried away from the book",
+            "other systems and versions",
+        ),
+        (
+            "exercise tests",
+            "every solution against a sealed answer, and that wrong ones fail",
+            "better solutions",
         ),
         ("pair test", "script and notebook say the same", "stale outputs"),
         (
@@ -210,7 +225,7 @@ gates = pd.DataFrame(
         ),
         (
             "site tests",
-            "links, accessibility in light and dark, requests to other hosts",
+            "links, sound HTML, accessibility in light and dark, requests to other hosts, the PDF",
             "taste",
         ),
         (

@@ -325,8 +325,12 @@ for name in denoise.NETWORKS:
     reached = apart.query("network == @name and kind != 'mean' and difference >= 3")
     figures.glue(f"{key}-kinds", len(reached))
 first = apart.query("network == 'autoencoder'").set_index("kind")
-assert first.loc["mean", "low"] > 2 and first.loc["baseline wander", "difference"] < 1
-assert set(first.index[first["difference"] >= 3]) - {"mean"} == {"mains", "muscle"}
+assert first.loc["mean", "low"] > 3 and first.loc["baseline wander", "difference"] < 1
+assert set(first.index[first["difference"] >= 3]) - {"mean"} == {
+    "mains",
+    "muscle",
+    "electrode motion",
+}
 verdict = (
     "the bar is reached on average"
     if first.loc["mean", "low"] >= 3
@@ -346,10 +350,10 @@ assert at_20.groupby("method")["gain"].mean().max() < 0
 # {glue:text}`denoising-gan-apart` dB ({glue:text}`denoising-gan-low` to {glue:text}`denoising-gan-high`), the
 # variational autoencoder {glue:text}`denoising-variational-apart` dB ({glue:text}`denoising-variational-low` to
 # {glue:text}`denoising-variational-high`). So {glue:text}`denoising-verdict`. Kind by kind the autoencoder passes it in
-# {glue:text}`denoising-autoencoder-kinds` of six, mains and muscle noise: there a filter must give up the sharp edges
-# of the QRS with the noise, and a network need not. Against slow wander there is nothing to win: a filter that is told
-# that the noise is slow takes it away at no cost, and the network, told nothing, comes out level. Motion and dropouts
-# lie between; what is gone in a dropout nobody can bring back.
+# {glue:text}`denoising-autoencoder-kinds` of six: mains, muscle and, only just, electrode motion. Against mains and muscle
+# noise a filter must give up the sharp edges of the QRS with the noise, and a network need not. Against slow wander there
+# is nothing to win: a filter that is told that the noise is slow takes it away at no cost, and the network, told nothing,
+# comes out level. Dropouts and the mixture lie between; what is gone in a dropout nobody can bring back.
 #
 # Two things in the figure deserve a look. The variational autoencoder falls behind where there is little noise: every
 # heart must pass its narrow place, clean ones too. And at 20 dB *every* method does harm. Part of this is the ceiling:
