@@ -228,7 +228,8 @@ kind_recalls = pd.DataFrame(
 )
 for at in kind_recalls.itertuples():
     figures.glue(f"ext-kind-{at[1]}-{at.model}", at.k)
-    figures.glue(f"ext-kind-{at[1]}-n", at.n)
+    if at.model == "rules":
+        figures.glue(f"ext-kind-{at[1]}-n", at.n)
 figures.table(kind_recalls, "ext_kinds", decimals=2)
 
 # %% [markdown]
