@@ -342,8 +342,11 @@ figures.glue("ext-best", learned["name"].iloc[0])
 figures.glue("ext-best-f1", learned["estimate"].iloc[0], ".3f")
 figures.glue("ext-best-low", learned["low"].iloc[0], ".3f")
 figures.glue("ext-best-high", learned["high"].iloc[0], ".3f")
-above = int((learned["estimate"] > f1.loc["grouped-guideline", "estimate"]).sum())
-figures.glue("ext-above", above)
+rule = f1.loc["grouped-guideline", "estimate"]
+assert learned.index[learned["estimate"] > rule].tolist() == [
+    "grouped-mobilenet1d-synthetic"
+]
+assert learned["low"].iloc[0] < rule
 share_kept = learned["estimate"] / learned["at home"]
 figures.glue("ext-kept-low", share_kept.min(), ".2f")
 figures.glue("ext-kept-high", share_kept.max(), ".2f")
@@ -355,7 +358,7 @@ columns = {
 }
 figures.table(board.rename(columns=columns).reset_index(drop=True), "ext_board")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One row a model: rings far to the right, at home; dots far to the left, away; the rules of the guideline, a poor model at home, are the best away.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of every model: rings at home, out of fold; dots on LUDB with 95 % intervals that resample people. Grey line: the best registered baseline.", "name": "fig-ext-board"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One row a model: rings far to the right, at home; dots far to the left, away; the rules of the guideline, a poor model at home, stand above all but one away.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of every model: rings at home, out of fold; dots on LUDB with 95 % intervals that resample people. Grey line: the best registered baseline.", "name": "fig-ext-board"}}
 fig, ax = plt.subplots(figsize=(7.2, 0.21 * len(board) + 0.9))
 rank = np.arange(len(board))[::-1]
 ax.axvline(
@@ -396,9 +399,9 @@ figures.show(fig, board.reset_index(), "ext_board_drawn")
 # %% [markdown]
 # The models that learned keep between {glue:text}`ext-kept-low` and {glue:text}`ext-kept-high` of their score at home.
 # The best of them is {glue:text}`ext-best` with {glue:text}`ext-best-f1` ({glue:text}`ext-best-low` to
-# {glue:text}`ext-best-high`); {glue:text}`ext-above` of them lie above the rules. Do not read the order of the dots:
-# with {glue:text}`ext-judged` people the intervals overlap almost everywhere, and whoever picks the top of this list
-# has chosen on the test set. Nor does the order at home foretell the order here; the rank correlation of the two is
+# {glue:text}`ext-best-high`), a light network that had seen thousands of drawn ECGs before the pages. It alone stands above
+# the rules, and its interval covers them. Do not read the order of the dots: with {glue:text}`ext-judged` people the
+# intervals overlap almost everywhere, and whoever picks the top of this list has chosen on the test set. Nor does the order at home foretell the order here; the rank correlation of the two is
 # {glue:text}`ext-order`.
 #
 # ## Try it here

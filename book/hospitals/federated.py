@@ -88,7 +88,7 @@ for label in CLASSES:
             color=figures.COLOURS[label],
         )
     left += share[label].to_numpy()
-ax.text(0, -0.62, "MI", ha="left", color=figures.COLOURS["MI"])
+ax.text(-0.01, -0.62, "MI", ha="right", color=figures.COLOURS["MI"])
 ax.set_ylim(3.5, -0.85)
 ax.set_xlabel("share of the site's ECGs")
 figures.show(fig, share.rename_axis("site").reset_index(), "federated_classes")
