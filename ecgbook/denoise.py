@@ -1334,7 +1334,7 @@ def load(results: Path = RESULTS) -> pd.DataFrame:
     --------
     >>> frame = load()
     >>> frame["record"].nunique(), list(frame["method"].unique()) == list(METHODS)
-    (40, True)
+    (200, True)
     """
     wide = pd.read_csv(_sound("outputs.csv", results)).set_index(["record", "kind", "snr"])
     wide["gain noisy"] = 0

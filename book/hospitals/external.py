@@ -154,8 +154,12 @@ for run in external.BASELINES:
     figures.glue(f"ext-{run.removeprefix('grouped-')}", f1.loc[run, "estimate"], ".3f")
 first = scores[scores["model"].isin([external.HEADLINE, *external.BASELINES])]
 first = first.pivot(index="metric", columns="model", values="estimate").loc[METRICS]
+words = ["headline", "largest class", "heart rate", "rules"]
 figures.table(
-    first[[external.HEADLINE, *external.BASELINES]].reset_index(), "ext_answer"
+    first[[external.HEADLINE, *external.BASELINES]]
+    .set_axis(words, axis=1)
+    .reset_index(),
+    "ext_answer",
 )
 
 # %% [markdown]
@@ -187,6 +191,7 @@ figures.table(pair.drop(columns="a_above"), "ext_pair")
 
 # %%
 recalls = evaluate.recalls(frames[external.HEADLINE])
+recalls["k"] = recalls["k"].astype(int)
 recalls["at home"] = evaluate.recalls(study.load(external.HEADLINE))["recall"]
 for label, row in recalls.iterrows():
     for key in ("k", "n"):
