@@ -394,9 +394,10 @@ figures.intervals(ax, drawn, "{:.0f}")
 ax.axvline(100, color=figures.ACCENT, linestyle=":")
 ax.annotate(
     "a millimetre",
-    (100, 6.4),
-    (4, 0),
+    (100, 1.5),
+    (-4, 0),
     textcoords="offset points",
+    ha="right",
     color=figures.ACCENT,
 )
 ax.set_xlabel("error of the ST level (µV)")
