@@ -100,7 +100,8 @@ def is_open(text: nodes.Text) -> bool:
     """Say whether words may be linked here: in running text, not in code, headings, formulas or other links."""
     node = text.parent
     while node is not None:
-        if isinstance(node, CLOSED) or "cell" in node.get("classes", []):
+        # What is clicked to open it holds no link: the choices of a quiz.
+        if isinstance(node, CLOSED) or node.tagname == "quiz_choice" or "cell" in node.get("classes", []):
             return False
         if isinstance(node, nodes.paragraph) and "admonition-title" in node.get("classes", []):
             return False

@@ -219,7 +219,7 @@ def _healthy(rng: np.random.Generator) -> _Heart:
 # ## Infarction: the vector points at the wound, or away from the scar
 # While muscle is dying, a current of injury flows between it and the sound muscle: from the J point to the T
 # wave the vector points at the injured wall. Leads that face the wall show ST elevation; leads on the far
-# side show ST depression, with no further assumption: that is the *reciprocal* depression. Years later the
+# side show ST depression, with no further assumption: that is the {term}`reciprocal depression`. Years later the
 # scar is electrically silent. Its share of the first 40 ms is missing, so the first vector points away from
 # it: a *pathological Q wave*. The T wave turns away from it too.
 

@@ -342,7 +342,9 @@ def terms() -> dict[str, list[str]]:
 def running_text(page: BeautifulSoup) -> str:
     """What a reader reads as sentences: no code, no headings, no output of cells."""
     article = BeautifulSoup(str(page.article), "html.parser")
-    closed = ".cell, pre, code, h1, h2, h3, h4, .admonition-title, math, table, .explorer, .explorer-all"
+    closed = (
+        ".cell, pre, code, h1, h2, h3, h4, .admonition-title, math, table, summary, .explorer, .explorer-all"
+    )
     for tag in article.select(f"{closed}, a:not([href*='glossary.html#'])"):
         tag.replace_with(" | ")
     return " ".join(article.get_text().split())
