@@ -14,14 +14,14 @@
 # # The same heart twice
 # In 2021 two researchers published 928 printed electrocardiograms as sharp images, sorted into four folders. Since
 # then many papers have taught neural networks to sort them, with accuracies from 80 to nearly 100 in a hundred. This
-# book rebuilds one of these papers, finds that a program which never looks at a heartbeat does as well, and asks what
-# an honest answer would be. (In Chinese: [中文首页与主要发现](zh/welcome.md).)
+# book rebuilds one of these papers, finds that a program which never looks at a heartbeat scores nearly as high, and
+# asks what an honest answer would be. (In Chinese: [中文首页与主要发现](zh/welcome.md).)
 #
 # ```{admonition} Not a medical device
 # :class: warning
-# Nothing here is for diagnosis. The models are trained on a few hundred pages from one hospital's printer, with labels
-# that no second reader confirmed. "Normal" in this book is the name of a folder; it never means that an infarction is
-# excluded.
+# Nothing here is for diagnosis. The models are trained on a few hundred pages from one hospital's printer, with
+# labels for which no second reading is reported. "Normal" in this book is the name of a folder; it never means that
+# an infarction is excluded.
 # ```
 #
 # ```{admonition} What you will learn
@@ -84,12 +84,13 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 
 # %% [markdown]
 # ## What is in the book
-# **The paper.** What the pages show, who recorded what, and how the paper turns a page into 224 by 224 pixels. Every
-# step is rebuilt, and every choice that the paper leaves open is listed with ours beside it.
+# **The paper.** What the pages show, who recorded what, how the paper turns a page into 224 by 224 pixels, and its
+# networks and hybrid models, trained again. Every step is rebuilt, and every choice that the paper leaves open is
+# listed with ours beside it.
 #
-# **The audit.** The copies, how they got there and what they do to a random split; the classifier that never looks;
-# and other fingerprints by which a model could guess the class without reading the trace. The tools work on any folder
-# of images: `ecgbook audit DIR`.
+# **The audit.** The copies, the pattern that they follow and what they do to a random split; the classifier that
+# never looks; and other fingerprints by which a model could guess the class without reading the trace. The tools work
+# on any folder of images: `ecgbook audit DIR`.
 #
 # **The signal.** From a page back to twelve leads in millivolts, checked by the laws of physics; from the leads to the
 # measurements that a cardiologist would make; and from these to models whose scores no copy has helped.
@@ -98,8 +99,8 @@ figures.glue("welcome-paper", paper.loc["SVM", "test_accuracy"], ".3f")
 # paper; [all 491 ECGs](errors/explorer.md) to page through; what the models look at, and how one can know; and when a model
 # should say "I don't know".
 #
-# **Beyond.** A review of the field, read critically, and its families at work on real signals; the plan for testing all this on
-# another hospital's ECGs, registered before anybody looked.
+# **Beyond.** A review of the field, read critically, and its families at work on real signals; the plan for testing
+# all this on another hospital's ECGs, registered before any of their diagnoses was read.
 #
 # **Other hospitals.** What came of that plan: the models meet the ECGs of another country, and fail; what adapting them, training
 # across sites without moving a record, and joining several kinds of input can and cannot mend; and what screening asks for.

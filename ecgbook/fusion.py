@@ -18,7 +18,7 @@
 # that decides for each ECG whom to listen to (attention fusion).
 #
 # The question has two sides, so there are two comparisons. In the first everything is held fixed but the way of
-# joining: the same columns, the same experts, the same training part. In the second the best that the book has for each
+# joining: the same columns, the same experts, the same training part. In the second what the book has stored for each
 # modality is joined late, whatever it is: two stored networks, trees, and the two facts. The second, as a pool with
 # learned weights, was named the headline of this page's chapter before any fusion predicted a test part; what the
 # single experts score was known. For want of processor time the trees and networks here are small.

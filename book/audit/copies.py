@@ -69,8 +69,8 @@ figures.show(fig, counts, "copies_counts")
 
 # %% [markdown]
 # {glue:text}`copies-files` files hold {glue:text}`copies-distinct` different contents. No content stands under two
-# labels ({glue:text}`copies-cross` cases), so nobody contradicted himself; the classes were padded. MI, the second
-# largest class of the paper, is in truth the smallest by far.
+# labels ({glue:text}`copies-cross` cases), so the folders do not contradict each other. MI, the second largest class
+# of the paper, is in truth the smallest by far.
 
 # %% [markdown]
 # ## A pattern that no hospital makes
@@ -333,8 +333,8 @@ largest
 # %% [markdown]
 # ```{exercise}
 # :label: ex-copies-3
-# *Medium.* A careful author splits by file *number*: files 1 to 70 in a hundred for training, the rest for test. Does that
-# avoid the copies in this data set? Check for MI.
+# *Medium.* A careful author splits by file *number*: the first seven tenths of the files of a class for training, the
+# rest for test. Does that avoid the copies in this data set? Check for MI.
 # ```
 #
 # ```{solution-start} ex-copies-3

@@ -30,7 +30,7 @@
 # ## What is printed besides the ECG
 # From here on only the 491 distinct pages of the data set {cite}`khan2021` are used. The printed fields were read from
 # every page by [](../../ecgbook/printed.py) and are carried as a table: the exam number, replaced by a running number
-# that says only which pages share one; the {term}`heart rate` that the machine computed; the sex that was keyed in; the
+# that says only which pages share one; the {term}`heart rate` that the machine computed; the sex that is printed; the
 # year; and whether the machine complained of a loose electrode (*lead off*). The scan batch follows from the date:
 # 2019, August 2020 (2020a) or October 2020 (2020b).
 
@@ -169,7 +169,7 @@ guesses = evaluate.table(frames, evaluate.units("unique"), ["balanced_accuracy"]
 guesses = guesses.rename(columns={"model": "mark"}).assign(luck=list(luck.values()))
 figures.table(guesses, "fingerprints_guesses", decimals=2)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Intervals of balanced accuracy by mark: heart rate lies near one half and file size near four tenths, both far above luck; batch, sex and lead off lie at one quarter, where luck is.", "classes": "chart dark-light"}, "figure": {"caption": "Balanced accuracy of a small decision tree that sees one mark and no trace, out of fold, with its 95 % interval. Diamonds: what shuffled labels stay under 19 times in 20. The line is one quarter, the score of ignoring the page.", "name": "fig-fingerprints-guesses"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Intervals of balanced accuracy by mark: heart rate lies near one half and file size near four tenths, both far above luck; batch, sex and lead off lie near one quarter, below what luck reaches.", "classes": "chart dark-light"}, "figure": {"caption": "Balanced accuracy of a small decision tree that sees one mark and no trace, out of fold, with its 95 % interval. Diamonds: what shuffled labels stay under 19 times in 20. The line is one quarter, the score of ignoring the page.", "name": "fig-fingerprints-guesses"}}
 fig, ax = plt.subplots(figsize=(7.2, 3.0))
 figures.intervals(ax, guesses.rename(columns={"mark": "name"}))
 ax.plot(
@@ -380,7 +380,7 @@ assert matrix.to_numpy().sum() == 491
 matrix
 
 # %% [markdown]
-# The two infarction classes and Normal share the range from 60 to 90 beats a minute, and no threshold can part them
+# History_MI and Normal. The two infarction classes and Normal share the range from 60 to 90 beats a minute, and no threshold can part them
 # there. Only the fast pages, nearly all Abnormal, are easy.
 # ```{solution-end}
 # ```
@@ -409,16 +409,16 @@ assert -1 <= difference["low"].item() <= difference["high"].item() <= 1
 difference.round(2)[["difference", "low", "high"]], round(float(rank), 1)
 
 # %% [markdown]
-# Size and rate go together across pages, but look at the interval of the difference before you conclude that the size
-# adds something of its own. To say more one would compare pages of equal rate.
+# Size and rate go together across pages. The interval of the difference is not clear of nought, so it is not shown
+# that the size adds something of its own. To say more one would compare pages of equal rate.
 # ```{solution-end}
 # ```
 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-fingerprints-3
-# *Medium.* The exam numbers of our table run in the order of the files, and the files are listed class by class. Show that the bare
-# number is therefore a perfect cheat, and say what follows for publishing such tables.
+# *Medium.* The exam numbers of our table run in the order of the files, and the files are listed class by class. Show
+# that the bare number is therefore a strong cheat, and say what follows for publishing such tables.
 # ```
 #
 # ```{solution-start} ex-fingerprints-3

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # A classifier that never looks
 # The last chapter counted copies. This one asks what they are worth. We build a classifier that cannot see a page, has
-# no parameters, and would be useless in any hospital, and let it sit the same examination as the networks of the paper.
-# Its mark is the part of any model's score that needs no skill.
+# no parameters, and would be useless in any hospital, and let it sit the same examination as the networks of the
+# paper. Its mark is what this examination gives away to somebody without any skill.
 #
 # ```{admonition} What you will learn
 # :class: learn
@@ -213,10 +213,10 @@ figures.glue("paper-normal", recall["paper, recall"].iloc[3], ".2f")
 # interval: the paper's model recognises more Normal pages ({glue:text}`paper-normal` against
 # {glue:text}`lookup-normal`) and fewer Abnormal ones.
 #
-# So what may we say? The paper's figures are *consistent with* a model that knows the copied pages by heart and has some
-# real ability on the others. They do not show that it is one. Its perfect MI recall, which the paper counts as its main
-# result, carries no information, because the look-up has it too. And its accuracy as a whole cannot be used to say how
-# well such a model would read a new page. That is the point; we make no other.
+# So what may we say? The paper's figures are *consistent with* a model that knows the copied pages by heart and has
+# some real ability on the others. They do not show that it is one. Its perfect MI recall, which the paper's abstract
+# puts forward, carries no information, because the look-up has it too. And its accuracy as a whole cannot be used to
+# say how well such a model would read a new page. That is the point; we make no other.
 
 # %% [markdown]
 # ## How much skill would explain the score?
@@ -358,11 +358,12 @@ left
 # ```{solution-start} ex-lookup-4
 # :class: dropdown
 # ```
-# The leak would be just as large: what matters is whether a *model* can recognise a page that it has seen, and a network
-# is not disturbed by encoding noise. To see it, add faint noise to a random half of each pair of copies, run a nearest
-# neighbour on small grey pictures as the look-up, and compare its accuracy on files with and without a twin in training.
-# The audit's search for near-duplicates exists for this case. Here is the experiment on noise that no model can understand:
-# 200 random pictures with a class by lot, each there twice, the second time with a little more noise.
+# The leak would be just as large: what matters is whether a *model* can recognise a page that it has seen, and a
+# network is not disturbed by encoding noise. To see it, add faint noise to one file of each pair of copies, chosen at
+# random, run a nearest neighbour on small grey pictures as the look-up, and compare its accuracy on files with and
+# without a twin in training. The audit's search for near-duplicates exists for this case. Here is the experiment on
+# noise that no model can understand: 200 random pictures with a class by lot, each there twice, the second time with
+# a little more noise.
 
 # %%
 from sklearn.neighbors import KNeighborsClassifier

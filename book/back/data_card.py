@@ -115,7 +115,7 @@ figures.glue("data-card-shape", "{} x {}".format(*shape))
 # |---|---|---|
 # | header | exam number, sex | name and age are blank; sex may be the machine's default |
 # | beside the traces | lead names, {term}`calibration pulse` | |
-# | footer | filter 0.67–25 Hz, {term}`notch filter`, 25 mm/s, 10 mm/mV, {term}`heart rate`, device, date and time, sometimes "Lead Off" | the filter bends the {term}`ST segment` and lowers Q and R |
+# | footer | filter 0.67–25 Hz, {term}`notch filter`, 25 mm/s, 10 mm/mV, {term}`heart rate`, device, date and time, sometimes "Lead Off" | the filter may shift the {term}`ST segment` and lowers Q and R |
 #
 # {glue:text}`data-card-female` of the distinct pages say Female; {glue:text}`data-card-lead-off` complain of a loose
 # electrode. The exam number, date and time are identifiers of a kind: they are on the pictures, so whoever passes the
@@ -211,13 +211,14 @@ figures.glue("data-card-joined", joined)
 #   {glue:text}`data-card-rule` on its own, and the rate is printed on the page. *Do*: set that rule beside every
 #   model, and cut off the print ([](../audit/fingerprints.ipynb)).
 # - **The signal is filtered** at 0.67–25 Hz, so every threshold of a guideline is approximate.
-# - **One device, one form, one place.** Nothing measured here says how a model does elsewhere
-#   ([](../beyond/preregistration.md)).
+# - **One device, one form, one place.** A score on these pages does not say how a model does elsewhere. It was tried
+#   on the ECGs of another hospital, and the models failed ([](../hospitals/external.ipynb)).
 
 # %% [markdown]
 # ## Recommended splits
 # The book's {term}`protocols <protocol>`, five folds each: what a test fold looks like, and which share of it has a
-# copy, or a page of the same group, in training.
+# copy, or a page of the same group, in training. (A validation part is taken out of the training side of each fold,
+# so the shares differ from those of one 70/15/15 split.)
 
 # %%
 from ecgbook import splits
@@ -385,8 +386,8 @@ print(
 # A program can check what is in the files: dates, devices, sizes, copies, who shares an identifier, whether the
 # stated counts are right. Who was asked, who refused, why some were left out, what the person who labelled knew, and
 # whether anybody consented leaves no trace in the pixels. A card that others write years later, like this one, shows
-# it: its numbers are exact, and its "not known" stand where it matters most. What the manifest of this data set lets a program
-# check, and what it leaves open:
+# it: its numbers are exact, and its "not known" stands where it matters most. What the manifest of this data set lets
+# a program check, and what it leaves open:
 
 # %%
 checkable = {

@@ -12,9 +12,10 @@
 
 # %% [markdown]
 # # The leaderboard
-# Every run that this book has stored, on one page, under the {term}`protocol` it was made for. Nothing is chosen and
-# nothing is left out: what a folder of `book/results` holds stands here. Read a row with its interval, and compare rows
-# of one table only.
+# Every stored run that sorts the pages into the four classes, under the {term}`protocol <protocol>` it was made for:
+# `grouped`, `unique` or `paper`. None of these is left out. The runs on scan batches and on the split of a peer are
+# in [](../signal/models.ipynb); those on other data, and other tasks, in their chapters. Read a row with its
+# interval, and compare rows of one table only.
 #
 # ```{admonition} What you will learn
 # :class: learn
@@ -103,9 +104,9 @@ for name in ("difference", "low", "high"):
     figures.glue(f"board-{name}", gain[name], "+.3f")
 
 # %% [markdown]
-# First stands {glue:text}`board-first`, second {glue:text}`board-second`. Over the {glue:text}`board-dealt` dealings of
-# folds that they share they differ by {glue:text}`board-difference` in {term}`macro-F1`, paired interval {glue:text}`board-low` to
-# {glue:text}`board-high`.
+# First stands {glue:text}`board-first`, second {glue:text}`board-second`. On the folds that they share (dealings:
+# {glue:text}`board-dealt`) they differ by {glue:text}`board-difference` in {term}`macro-F1`, paired interval
+# {glue:text}`board-low` to {glue:text}`board-high`.
 #
 # ## How sure is the first place?
 # The longer a list, the more its head owes to luck. So draw the groups anew, two thousand times, the same draws for every
@@ -164,7 +165,7 @@ for name, row in (("least", least), ("most", most)):
     figures.glue(f"board-{name}", row["model"])
     figures.glue(f"board-{name}-fall", row["fall"], ".2f")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines from accuracy under paper down to accuracy under grouped: every model falls, the headline on signals least, networks and hybrids on pages far more.", "classes": "chart dark-light"}, "figure": {"caption": "Accuracy of the same recipe under grouped (dot, left) and under paper (square, right).", "name": "fig-board-fall"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines from accuracy under paper down to accuracy under grouped: every model falls, the headline on signals least, ResNet18 hardly more, the other networks and hybrids on pages about twice as far or more.", "classes": "chart dark-light"}, "figure": {"caption": "Accuracy of the same recipe under grouped (dot, left) and under paper (square, right).", "name": "fig-board-fall"}}
 import matplotlib.pyplot as plt
 
 fig, ax = plt.subplots(figsize=(7.2, 0.36 * len(fall) + 1.0))
@@ -223,7 +224,8 @@ figures.table(short(cost), "board_cost", decimals=0)
 # ## Exercises
 # ```{exercise}
 # :label: ex-board-1
-# Easy. Which run under `grouped` finds the most of the 30 MI, and at which place of the table by macro-F1 does it stand?
+# Easy. Which runs under `grouped` find the most of the 30 MI, and at which places of the table by macro-F1 do they
+# stand?
 # ```
 
 # %% [markdown]
@@ -232,11 +234,13 @@ figures.table(short(cost), "board_cost", decimals=0)
 # ```
 
 # %%
-most_found = grouped["recall MI"].idxmax()
-print(grouped["run"][most_found], "at place", most_found + 1)
-assert grouped["recall MI"][most_found] == grouped["recall MI"].max()
+finders = grouped.index[np.isclose(grouped["recall MI"], grouped["recall MI"].max())]
+for place in finders:
+    print(grouped["run"][place], "at place", place + 1)
+assert "grouped-guideline" in set(grouped["run"][finders])
 
 # %% [markdown]
+# The guideline rules, which learned nothing, find as many MI as the best network, and pay for it with the other classes.
 # ```{solution-end}
 # ```
 
@@ -293,7 +297,8 @@ assert best - spread.mean() > spread.std()
 # %% [markdown]
 # ```{admonition} Key points
 # :class: keypoints
-# - All stored runs stand here; the headline was chosen before it was scored, the others are shown, not chosen.
+# - All runs that classify under these three protocols stand here; the headline was chosen before it was scored, the
+#   others are shown, not chosen.
 # - Under `grouped`, {glue:text}`board-first` is first in {glue:text}`board-sure` of the draws of groups.
 # - Every recipe that was run under both protocols scores less once copies are apart.
 # ```

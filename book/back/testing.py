@@ -180,7 +180,8 @@ figures.show(fig, wave, "testing_numbers")
 
 # %% [markdown]
 # ## All the gates
-# `make test` runs them in this order. The last column matters most: no gate sees everything.
+# `make test` runs them all, the quick ones first and `nbval` last. The last column matters most: no gate sees
+# everything.
 
 # %%
 gates = pd.DataFrame(
@@ -244,9 +245,9 @@ gates = pd.DataFrame(
 figures.table(gates, "testing_gates")
 
 # %% [markdown]
-# A number in a sentence is never typed: the code that computes it hands it to the sentence, and a test searches the
-# prose for decimals and percentages typed by hand. So the accuracy that follows from 121 right answers in 140, which is
-# the count behind the paper's best model, is computed here, and printed here: {glue:text}`testing-accuracy`.
+# A score in a sentence is never typed: the code that computes it hands it to the sentence, and a test searches the
+# prose for decimals and percentages typed by hand. So the accuracy that follows from 121 right answers in 140, which
+# is the count behind the paper's best model, is computed here, and printed here: {glue:text}`testing-accuracy`.
 
 # %%
 figures.glue("testing-accuracy", 121 / 140, ".4f")
@@ -334,8 +335,8 @@ bool(difference < 1)
 # There are many. Change a word: "higher" becomes "lower" in a sentence after a table; no gate reads. Label a glued
 # number wrongly: the number is right, the sentence says that it is something else. Change the definition of a metric
 # and its test in the same edit. Machines compare a claim with a record; whether the claim follows needs a reader. The
-# gate is a review, it costs a person's time, and this is the reason why every sentence here that reads a number stands
-# directly below the code that computed it. The first of them, made on this chapter:
+# gate is a review, it costs a person's time, and this is the reason why every sentence here that reads a number
+# stands close to the code that computed it. The first of these edits, made on this chapter:
 
 # %%
 chapter = publish.notebook(publish.ROOT / "book" / "back" / "testing.py")

@@ -28,9 +28,10 @@
 
 # %% [markdown]
 # ## Writing a heart down
-# A page of this data set {cite}`khan2021` carries about a million pixels. Its signals are 10,000 numbers. How few bits
-# would do? Every compressor here has three steps: a transform, rounding, and a code that spends few bits on what is
-# frequent. First live, with wavelets, on one {term}`rhythm strip`: the coarser the rounding, the fewer the bits.
+# A page of this data set {cite}`khan2021` carries three and a half million pixels. Its signals are 10,000 numbers.
+# How few bits would do? Every compressor here has three steps: a transform, rounding, and a code that spends few bits
+# on what is frequent. First live, with wavelets, on one {term}`rhythm strip`: the coarser the rounding, the fewer the
+# bits.
 
 # %%
 import matplotlib.pyplot as plt
@@ -212,7 +213,7 @@ wide = areas.pivot(index="method", columns="label", values="auc")
 wide = wide.loc[list(generate.ODD), list(CLASSES[:3])]
 figures.table(wide.reset_index(), "compress_areas", decimals=2)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC with intervals in three groups: models of the normal notice MI nearly always and History_MI less well; heart rate alone is best for Abnormal, and the headline is ahead of all.", "classes": "chart dark-light"}, "figure": {"caption": "AUC of each class against Normal by anomaly scores that were shown Normal ECGs only, and by the headline model, which was told the classes; out of fold, 95 % intervals from resampled groups.", "name": "fig-compress-areas"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUC with intervals in three groups: models of the normal rank MI high above Normal and History_MI less so; of the scores that were not told the classes, heart rate is highest for Abnormal; the headline is ahead of all.", "classes": "chart dark-light"}, "figure": {"caption": "AUC of each class against Normal by anomaly scores that were shown Normal ECGs only, and by the headline model, which was told the classes; out of fold, 95 % intervals from resampled groups.", "name": "fig-compress-areas"}}
 fig, ax = plt.subplots(figsize=(7.2, 4.6))
 drawn = areas[["method", "label", "auc", "low", "high"]]
 for column, (cls, part) in enumerate(drawn.groupby("label", sort=False)):
@@ -363,11 +364,13 @@ figures.glue("compress-gan-spread", spread_of["GAN"], ".1f")
 # {glue:text}`compress-gan-spread` of the real variance. It learned the typical MI, and the ones that are missed are not
 # typical. A GAN of two dozen examples can hold no more than these.
 #
-# Whoever reports that augmentation helped should show the weight beside it. Most of what a hundred more MI do, one
-# number does. (Six ways were tried here; that the best of them comes near the headline is no reason to prefer it.)
+# Whoever reports that augmentation helped should show the weight beside it. What a hundred more MI may do, one number
+# does as well; and even its own gain over nothing has an interval that reaches below 0. (Six ways were tried here;
+# that the best of them comes near the headline is no reason to prefer it.)
 
 # %% [markdown]
 # ## What it costs
+# Compression was learned once for each of five folds, so its four rows come five times.
 
 # %%
 cost = [
@@ -482,7 +485,7 @@ print(f"recall of MI: {wrong_way:.1f} the wrong way, {right_way:.1f} the right w
 #   better and need no training.
 # - Shown Normal ECGs only, models notice MI with an AUC of {glue:text}`compress-net-mi`; a Mahalanobis distance does as
 #   well, and labels help most where it is hardest.
-# - MI invented by a GAN did not help; a weight did more. Augment after splitting, never before.
+# - MI invented by a GAN did not help, and did worse than a plain weight. Augment after splitting, never before.
 # ```
 #
 # ## Further reading

@@ -14,9 +14,9 @@
 # # Finding waves as objects
 # Ask a cardiologist where the waves are, and she circles them: here is a P, here a QRS, here a T. She does not number the
 # samples, and she does not hunt for beats first. A *detector* is a network that circles. The one that the review
-# {cite}`duan2026` calls ECG-DETR {cite}`hu2022` took over from pictures {cite}`carion2020` a way to do it without a grid of
-# candidates and without tidying up afterwards. We build one for the waves of LUDB, train a small one in front of your eyes,
-# and ask whether circling is any better than naming samples.
+# {cite}`duan2026` calls ECG-DETR {cite}`hu2022` does it as a network for pictures did {cite}`carion2020`: without a
+# grid of candidates, and without tidying up afterwards. We build one for the waves of LUDB, train a small one in
+# front of your eyes, and ask whether circling is any better than naming samples.
 #
 # ```{admonition} What you will learn
 # :class: learn
@@ -147,8 +147,8 @@ figures.show(fig, drawing, "detector_matching", decimals=2)
 # is trained towards "nothing", and that is why such a detector needs no tidying up: a second claim of the same wave never
 # pays. The last wave was claimed by nobody. It gets the claim that is left over, E, far as it is, and pulls it over.
 #
-# How good is a box? {term}`Intersection over union` (IoU) is the share of the stretch covered by either box that both cover.
-# Shift a QRS of 100 ms:
+# How good is a box? {term}`Intersection over union` (IoU) is the share of the stretch covered by either box that both
+# cover. Take a QRS that lasts 100 ms, and shift it:
 
 # %%
 shift = np.array([0, 10, 20, 33, 50, 100, 200])
@@ -161,9 +161,9 @@ shifted = pd.DataFrame(
 figures.table(shifted, "detector_iou", decimals=2)
 
 # %% [markdown]
-# IoU is strict with short waves: a third of a QRS is a few small squares of ECG paper, and IoU has fallen to a half. And it
-# is silent about misses: at 100 ms and at 200 ms it is 0, and gives a learner no direction. The *generalised* IoU
-# {cite}`rezatofighi2019` goes on falling, and so it is what the detector is trained with.
+# IoU is strict with short waves: off by a third of this QRS, less than one small square of ECG paper, it has fallen
+# to a half. And it is silent about misses: at 100 ms and at 200 ms it is 0, and gives a learner no direction. The
+# *generalised* IoU {cite}`rezatofighi2019` goes on falling, and so it is what the detector is trained with.
 
 # %% [markdown]
 # ## Average precision by hand
@@ -313,10 +313,11 @@ for method, short in zip(METHODS, ("detr", "unet", "own", "neurokit"), strict=Tr
 # That is no triumph, and the figure shows why. F1 asks each method for its one best list, and there the detector's lead is
 # {glue:text}`detector-f1-at-50-mean-estimate` points ({glue:text}`detector-f1-at-50-mean-low` to
 # {glue:text}`detector-f1-at-50-mean-high`) at IoU 0.5 and {glue:text}`detector-f1-at-75-mean-estimate`
-# ({glue:text}`detector-f1-at-75-mean-low` to {glue:text}`detector-f1-at-75-mean-high`) at $0.75$: level, or by a little behind.
-# What the detector adds is its longer list. It can say "perhaps a P wave, here", with a low score, where the U-Net must give
-# each sample to one name; AP rewards that, and a reader who wants one delineation does not notice. For waves that come one
-# after another, naming samples is as good as circling them, simpler, and cheaper.
+# ({glue:text}`detector-f1-at-75-mean-low` to {glue:text}`detector-f1-at-75-mean-high`) at $0.75$: a little behind at
+# the first, level at the second. What the detector adds is its longer list. It can say "perhaps a P wave, here", with
+# a low score, where the U-Net must give each sample to one name; AP rewards that, and a reader who wants one
+# delineation does not notice. For waves that come one after another, naming samples is as good as circling them,
+# simpler, and cheaper.
 #
 # Both networks are well ahead of the two programs, which learned nothing from LUDB's marks, or only some constants. Part of
 # that is taste: where exactly a QRS ends is a convention, and networks learn the convention of these cardiologists.
@@ -448,10 +449,11 @@ assert against.loc[("AP50", "mean"), "low"] > 0
 assert -0.03 < against.loc[("F1 at 50", "mean"), "estimate"] < 0
 
 # %% [markdown]
-# Of the {glue:text}`detector-eicp-beats` beats that our finder marks, the detector circles {glue:text}`detector-eicp-both`; of
-# the QRS complexes that it circles, {glue:text}`detector-eicp-back` are beats by the finder. Paper, scanner, hospital and
-# device are all different. In the second strip of the figure, fast and irregular with two wide beats, it goes on circling, and
-# hardly finds a P wave; but it loses the first beat, which rides on a hump.
+# Of the {glue:text}`detector-eicp-beats` beats that our finder marks, the detector circles
+# {glue:text}`detector-eicp-both`; of the QRS complexes that it circles, {glue:text}`detector-eicp-back` are beats by
+# the finder. Hospital, device and the way over paper are all different. In the second strip of the figure, fast and
+# irregular with two wide beats, it goes on circling, and hardly finds a P wave; but it loses the first beat, which
+# rides on a hump.
 #
 # ## What this does not show
 # LUDB's records are few and quiet. The end of a T wave is a matter of opinion, and only one reading of each lead
@@ -527,8 +529,9 @@ f"median difference {off.median():.0f} bpm, within 5 bpm in {(off <= 5).mean():.
 #
 # ```{exercise}
 # :label: ex-detector-4
-# Hard. The constants of our own delineator were fitted on the even-numbered records of LUDB. Compare it with the detector on
-# the odd-numbered ones only. Does the order change?
+# Hard. The constants of our own delineator were fitted on the even-numbered records of LUDB. Compare it with the
+# detector on the odd-numbered ones only. Take F1 at IoU $0.75$, mean over the waves. Does the order of the four
+# methods change?
 # ```
 #
 # ````{solution-start} ex-detector-4
@@ -544,6 +547,8 @@ print(", ".join(order))
 assert set(order[:2]) == set(whole[:2]) == {"detector", "U-Net"}
 
 # %% [markdown]
+# It does not: the two networks lead, level with each other, then comes our delineator, then NeuroKit2.
+#
 # ````{solution-end}
 # ````
 #
@@ -551,9 +556,9 @@ assert set(order[:2]) == set(whole[:2]) == {"detector", "U-Net"}
 # :class: keypoints
 # - A set has no order: claims are matched with waves, one to one, at the lowest price, before they are marked.
 # - IoU is strict with short waves; AP says how good the whole list is; both depend on conventions that must be told.
-# - On LUDB the detector's AP is above that of a network that names samples, by {glue:text}`detector-ap50-mean-estimate` points
-#   at IoU 0.5; as a single best list (F1) the two are nearly alike, if anything the simpler one is ahead, and both are well ahead
-#   of the programs without training.
+# - On LUDB the detector's AP is above that of a network that names samples, by
+#   {glue:text}`detector-ap50-mean-estimate` points at IoU 0.5; as a single best list (F1) the simpler one is a little
+#   ahead, and both are well ahead of the programs that learned nothing, or only some constants.
 # - A detector needs neither a beat finder nor tidying up, and finds its way on the pages of another hospital.
 # ```
 #

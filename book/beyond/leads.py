@@ -417,10 +417,10 @@ assert each.loc[each["lead"].isin(["V1", "V2", "V3", "V4"]), "high "].max() < 0
 figures.table(each, "leads_each", decimals=3)
 
 # %% [markdown]
-# In {glue:text}`leads-each-better` of the twelve rows the RMSE is surely lower than that of the linear baseline. By
-# correlation, on EICP the linear baseline is surely *better* on {glue:text}`leads-each-worse-r`: V5 and V6 look
-# nearly along lead II, so that a filtered copy of lead II is hard to beat, and where there is little to learn a
-# network learns noise.
+# In {glue:text}`leads-each-better` of the twelve rows the RMSE is surely lower (the whole 95 % interval lies below 0)
+# than that of the linear baseline. By correlation, on EICP the linear baseline is surely *better* on
+# {glue:text}`leads-each-worse-r`: V5 and V6 look nearly along lead II, so that a filtered copy of lead II is hard to
+# beat, and where there is little to learn a network learns noise.
 
 # %% [markdown]
 # ### From any lead
@@ -471,9 +471,10 @@ figures.glue("leads-any-best-r", best["masked autoencoder"], ".2f")
 figures.table(any_lead, "leads_any", decimals=2)
 
 # %% [markdown]
-# One network for all twelve inputs, above the twelve linear filters for {glue:text}`leads-any-above` of them. The
-# best lead to be given is {glue:text}`leads-any-best` ({glue:text}`leads-any-best-r` over the other chest leads).
-# Starting from lead II it is nearly as good as the specialist (the table of methods above).
+# One network serves all twelve inputs, and for {glue:text}`leads-any-above` of the twelve it is above the linear
+# filter made for that input. The best lead to be given is {glue:text}`leads-any-best` ({glue:text}`leads-any-best-r`
+# over the other chest leads). Starting from lead II it is nearly as good as the specialist (the table of methods
+# above).
 
 # %% [markdown]
 # ## Look at them
@@ -617,7 +618,7 @@ figures.glue("leads-s-slope", on_pages["S in V2 (mV)"]["slope"], ".2f")
 # which belong to all leads together, are the best of the table. What belongs to one chest lead fares badly: the depth
 # of S in V2 follows the true one with a slope of {glue:text}`leads-s-slope`, so that every heart gets about the
 # average S. The limits for ST in V2, from {glue:text}`leads-st-low` to {glue:text}`leads-st-high` mV, are wider than
-# the 0.2 mV at which elevation begins to count. A small bias means little when the rest is a mean.
+# the 0.2 mV at which elevation begins to count in men from 40 on. A small bias means little when the rest is a mean.
 #
 # Now the question that matters most. In how many ECGs is {term}`ST elevation` in {term}`contiguous leads` of the
 # front wall met before, and after? On these filtered pages the criterion is approximate, but it is the same before
@@ -644,8 +645,9 @@ figures.table(whole, "leads_st")
 # %% [markdown]
 # Of {glue:text}`leads-st-met` pages with anterior ST elevation the U-Net loses {glue:text}`leads-st-lost`, and it
 # invents {glue:text}`leads-st-invented`. Of the {glue:text}`leads-mi-met` MI that met the criterion
-# {glue:text}`leads-mi-lost` no longer do. The other methods lose as many. It is no fault of this network that
-# training longer would mend; lead II does not know.
+# {glue:text}`leads-mi-lost` no longer do. The other methods lose all but at most one, too. (In the row *one number* a
+# page is missing, whose rebuilt leads could not be measured.) It is no fault of this network that training longer
+# would mend; lead II does not know.
 
 # %% [markdown]
 # ## Third question: what is it worth?
@@ -748,8 +750,9 @@ for name, key in (("true leads", "true"), ("as fitted, rebuilt: U-Net", "unet"))
 # {glue:text}`leads-f1-linear` (linear), surely below. Look where it falls. MI: {glue:text}`leads-true-mi` found on
 # true leads, {glue:text}`leads-unet-mi` on the U-Net's. History_MI: {glue:text}`leads-true-history-mi` and
 # {glue:text}`leads-unet-history-mi`. Normal: {glue:text}`leads-true-normal` and {glue:text}`leads-unet-normal`. The
-# healthy stay healthy, and so do many of the others: a mean heart is a healthy one. Even the mean beat, put at the
-# right times, scores {glue:text}`leads-f1-mean`, because lead II and the rhythm are still true.
+# healthy stay healthy, and many of the sick look so: a mean heart is a healthy one. (The linear filter errs the other
+# way: of its Normal pages hardly any is still called Normal; a filtered copy of lead II is no mean heart.) Even the
+# mean beat, put at the right times, scores {glue:text}`leads-f1-mean`, because lead II and the rhythm are still true.
 #
 # Fitted again on rebuilt leads the headline gains, to {glue:text}`leads-f1-again` on the U-Net's and
 # {glue:text}`leads-f1-again-masked` on the masked autoencoder's; lead II alone gives {glue:text}`leads-f1-alone`. The
@@ -808,7 +811,7 @@ of_true = evaluate.metrics(predictions(read["true"]))["macro_f1"]
 figures.glue("leads-beats-true", of_true, ".2f")
 figures.table(by_lead, "leads_which_paired", decimals=2)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two dots for each of twelve leads: V2 to V5 lie well above the limb leads and V1; twelve rebuilt leads lie above the single lead in V3 to V5 and close to it elsewhere.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of a logistic regression on median beats: on twelve leads rebuilt from one, and on that lead alone; the line marks twelve true leads.", "name": "fig-leads-which"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two dots for each of twelve leads: V2 to V5 lie well above the limb leads and V1; twelve rebuilt leads lie above the single lead in V3 to V5, below it in aVR and V1, and close to it elsewhere.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of a logistic regression on median beats: on twelve leads rebuilt from one, and on that lead alone; the line marks twelve true leads.", "name": "fig-leads-which"}}
 fig, ax = plt.subplots(figsize=(7.2, 3.8))
 at = np.arange(12)
 ax.plot(at - 0.1, by_lead["twelve rebuilt"], "o", color=figures.COLOURS["MI"])
@@ -846,7 +849,8 @@ figures.glue("leads-which-less", int((by_lead["high"] < 0).sum()))
 # Three things follow from this chapter. Two limb leads give six, exactly; that is worth doing and needs no network. A
 # rebuilt chest lead is an opinion about people with such a limb lead, not a recording of this person; to show it on
 # ECG paper without saying so is misleading, because its errors look healthy. And who wants the information of a chest
-# lead must put an electrode on the chest: one at V2 or V3 tells more than any network can make of lead II.
+# lead must put an electrode on the chest: read by one and the same model, V2 or V3 alone told more than twelve leads
+# rebuilt from lead II.
 
 # %% [markdown]
 # ## Exercises
@@ -932,8 +936,8 @@ assert abs(slope - 0.25) < 0.01 and share < 0.01
 round(float(slope), 2), round(float(share), 3)
 
 # %% [markdown]
-# The slope is the *square* of the correlation, a quarter, and hardly one elevation in a hundred survives. The guess
-# is the best there is by squared error, and useless for finding extremes.
+# The slope is the *square* of the correlation, a quarter, and not one elevation in a thousand survives. The guess is
+# the best there is by squared error, and useless for finding extremes.
 # ```{solution-end}
 # ```
 

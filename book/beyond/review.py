@@ -29,12 +29,13 @@
 
 # %% [markdown]
 # ## What the review reports
-# The review goes from task to task. Networks that name rhythms and beats. Networks that see in an ECG what no reader
-# sees, such as a weak pump (*left ventricular systolic dysfunction*, LVSD: the {term}`ejection fraction` is low), a
-# thickened wall, or a long QT interval, some of them from the one lead of a watch. Networks that clean a signal, or make twelve leads out of one.
-# Networks that read the ECG together with a patient's chart, an ultrasound or an MR image. Then it asks what all of them
-# are asked: can the answer be explained, and does it hold in another hospital? Families of models recur: convolutional
-# networks, Transformers, autoencoders, generative adversarial networks (GAN), mixtures, and small networks for watches.
+# The review goes from task to task. Networks that name rhythms and beats. Networks that see in an ECG what a reader
+# sees badly or not at all, such as a weak pump (*left ventricular systolic dysfunction*, LVSD: the
+# {term}`ejection fraction` is low), a thickened wall, or a long QT interval, some of them from the one lead of a
+# watch. Networks that clean a signal, or make twelve leads out of one. Networks that read the ECG together with a
+# patient's chart, an ultrasound or an MR image. Then it asks what all of them are asked: can the answer be explained,
+# and does it hold in another hospital? Families of models recur: convolutional networks, Transformers, autoencoders,
+# generative adversarial networks (GAN), mixtures, and small networks for watches.
 #
 # It is a useful list. A few figures, as it quotes them:
 
@@ -157,7 +158,7 @@ names = [f"{model}, {deal}" for model, deal in scores]
 frame = pd.DataFrame(map(row, scores.values()), columns=["estimate", "low", "high"])
 frame.insert(0, "name", names)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Dots with intervals: dealt by beat, both classifiers are right about nearly all beats; dealt by ECG or by group both lose far more than the width of any interval.", "classes": "chart dark-light"}, "figure": {"caption": "Accuracy over single beats, by classifier and by what the folds keep together, with 95 % intervals that resample groups.", "name": "fig-review-splits"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Dots with intervals: dealt by beat, both classifiers are right about nine beats in ten, or nearly; dealt by ECG or by group both lose far more than the width of any interval.", "classes": "chart dark-light"}, "figure": {"caption": "Accuracy over single beats, by classifier and by what the folds keep together, with 95 % intervals that resample groups.", "name": "fig-review-splits"}}
 fig, ax = plt.subplots(figsize=(6.4, 3.4))
 figures.intervals(ax, frame)
 ax.set_xlim(0.5, 1.0)
@@ -242,8 +243,8 @@ figures.show(fig, pd.DataFrame(drawing), "review_neighbours", decimals=2)
 # with pacemakers left out), and so by person, but for one man who was recorded twice. They trained on one half and tested on
 # the other.
 # They followed a standard of the Association for the Advancement of Medical Instrumentation (AAMI) that sorts beats into
-# five classes and asks for sensitivity and positive predictive value of *each*. This is the {term}`inter-patient split`, as
-# against the intra-patient one. Their figures look poor beside those above:
+# five classes and asks for sensitivity and positive predictive value of *each*. This is the
+# {term}`inter-patient split`, as against the intra-patient one. Their figures look poor beside those above.
 
 # %%
 for name, value in {
@@ -255,12 +256,12 @@ for name, value in {
     figures.glue(f"review-chazal-{name}", value, ".1%")
 
 # %% [markdown]
-# of the early beats from the atria they found {glue:text}`review-chazal-s-sens`, and of those reported as such
-# {glue:text}`review-chazal-s-ppv` were; of the early beats from the ventricles {glue:text}`review-chazal-v-sens` and
-# {glue:text}`review-chazal-v-ppv`. These are the numbers of a system that meets new people. In that test half about nine
-# beats in ten are normal, so that the answer "normal" to everything has an accuracy of nine in ten as well, and finds
-# nothing. A single accuracy on MIT-BIH therefore has two reasons to be read with care, before any network enters: the split
-# and the share of the largest class.
+# Of the early beats from above the ventricles they found {glue:text}`review-chazal-s-sens`, and of those reported as
+# such {glue:text}`review-chazal-s-ppv` were; of the early beats from the ventricles {glue:text}`review-chazal-v-sens`
+# and {glue:text}`review-chazal-v-ppv`. These are the numbers of a system that meets new people. In that test half
+# about nine beats in ten are normal, so that the answer "normal" to everything has an accuracy of nine in ten as
+# well, and finds nothing. A single accuracy on MIT-BIH therefore has two reasons to be read with care, before any
+# network enters: the split and the share of the largest class.
 #
 # A third is the count. How sure can a figure be that was earned on 47 people?
 
@@ -346,7 +347,8 @@ figures.show(fig, curve.iloc[::10], "review_ppv", decimals=1)
 # has no place to stand.
 #
 # ## How to read a figure
-# Six questions, in the order in which they usually decide. Each has been a chapter of this book.
+# Six questions, in the order in which they usually decide. Most have been a chapter of this book; the sixth is still
+# ahead.
 #
 # 1. *What was kept together when the data were split?* The person, or the beat, the window, the file? If it is not said,
 #    take the worst case. ([](../audit/copies.ipynb), and above.)
@@ -387,19 +389,20 @@ figures.glue("review-half-high", high, ".0%")
 # | SHAP, LIME, Grad-CAM | explain an answer, and judge the explanation | [](../errors/signals_look.ipynb), [](../errors/networks_look.ipynb) |
 # | {term}`calibration`, selective answers | know when not to answer | [](../errors/dont_know.ipynb) |
 # | pre-training, transfer | bring knowledge from elsewhere | [](../paper/networks.ipynb), [](signal_networks.ipynb) |
-# | fusion with clinical variables | read the ECG with the chart | to come |
-# | federated learning, domain adaptation | learn from many hospitals, move to another | to come |
-# | external validation | answer the sixth question | [planned](preregistration.md), to come |
+# | fusion (here of four views of one page; no chart is at hand) | read the ECG with all that is known beside it | [](../hospitals/fusion.ipynb) |
+# | federated learning, domain adaptation | learn from many hospitals, move to another | [](../hospitals/federated.ipynb), [](../hospitals/adaptation.ipynb) |
+# | external validation | answer the sixth question | [registered](preregistration.md), then [](../hospitals/external.ipynb) |
 #
 # ## What cannot be done here
 # Some of the review cannot be repeated from this book's two data sets, by anyone, however large the machine:
 #
 # - *A weak pump, a thick wall, a long QT seen from a watch.* These need an ultrasound, or a later ECG, as the truth.
-#   Neither data set has one. Thick walls are named in LUDB {cite}`kalyakulina2020`, and remain unread until the
-#   [pre-registered](preregistration.md) test.
+#   Neither data set has one. Thick walls are named in LUDB {cite}`kalyakulina2020`, but from the ECG itself;
+#   [](../hospitals/screening.ipynb) shows what such a label is worth.
 # - *ECG with ultrasound, MR image or genome.* There is no second source for any of these people.
-# - *Children, and hearts that were built differently from birth.* Neither set says who they are; the pages carry no age. A
-#   child's normal ECG would be called abnormal by every limit used in this book.
+# - *Children, and hearts that were built differently from birth.* The pages carry no age; LUDB does, and has hardly
+#   anybody under eighteen. Several limits used in this book would call a child's normal ECG abnormal: rate, axis, T
+#   waves in V1 to V3.
 # - *Secure multi-party computation and differential privacy between hospitals.* They can be simulated, but what makes them
 #   hard (trust, law, bandwidth, a partner who drops out) cannot.
 # - *Whether anyone is helped.* That takes a trial in which some doctors see the program's answer and others do not. Of this
@@ -502,8 +505,8 @@ assert 0 < voted.mean() - single.mean() < 0.1 and np.median(agree) > 0.8
 f"one beat {single.mean():.2f}, vote {voted.mean():.2f}, beats that agree {np.median(agree):.2f}"
 
 # %% [markdown]
-# The beats of an ECG err together: in half of the ECGs nearly all of them say the same, right or wrong. A vote only helps
-# where voters differ.
+# (Here every ECG counts the same; above, every beat did.) The beats of an ECG err together: in half of the ECGs
+# nearly all of them say the same, right or wrong. A vote only helps where voters differ.
 #
 # ````{solution-end}
 # ````
@@ -516,7 +519,7 @@ f"one beat {single.mean():.2f}, vote {voted.mean():.2f}, beats that agree {np.me
 #   the audit again.
 # - Beats are not people. Intervals, and judgements, go by the number of people with the disease.
 # - Sensitivity and specificity need a prevalence before they mean anything to a patient.
-# - Some of the field cannot be repeated without data that nobody has published.
+# - Some of the field cannot be repeated from the two data sets of this book, however large the machine.
 # ```
 #
 # ## Further reading

@@ -190,9 +190,10 @@ for ax, (method, found) in zip(axes.flat, maps.items(), strict=True):
 figures.show(fig, verdict, "page_look_stamp_maps")
 
 # %% [markdown]
-# Two methods pass. Two fail on the easiest question there is, and Grad-CAM, the most popular of them, is one: at this
-# size its last stage has 4 x 4 cells, each cell sees most of the page, and what a cell *reports* need not lie where the
-# cell *is*. A map can be sharp, pretty, and beside the point.
+# Two methods pass. Two fail on the easiest question there is, and Grad-CAM, the most popular of them, is one: the
+# pictures of this small experiment are 128 x 128 pixels, so its last stage has 4 x 4 cells, each cell sees most of
+# the page, and what a cell *reports* need not lie where the cell *is*. A map can be sharp, pretty, and beside the
+# point.
 #
 # ## Networks trained on real pages
 # Now the question that matters. Two ResNet18 were trained on the real pages of the first {term}`fold` of the
@@ -547,9 +548,9 @@ figures.show(fig, coarse, "page_look_shares")
 
 # %% [markdown]
 # All methods agree on the coarse picture: {glue:text}`look-lead-least` of the relevance or more lies in the leads, whose
-# part of the area is {glue:text}`look-leads-part`, and less in the header than its area. But look at the open squares.
-# With random weights the gradient and integrated gradients also prefer the leads, simply because there is ink. A share
-# has to be compared with that of the random network, not with zero.
+# part of the area is {glue:text}`look-leads-part`, and less in the header than its area. But look at the open
+# squares. With random weights the gradient, integrated gradients and occlusion also prefer the leads, simply because
+# there is ink. A share has to be compared with that of the random network, not with zero.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight small maps: those of the trained network gather on a few leads, those of the random network are scattered or spread over the whole page.", "classes": "paper dark-light"}, "figure": {"caption": "Maps of 14 x 14 patches of one test page, computed on the real page and laid over the page redrawn from its digitised signal. Upper row: the trained network; lower row: the same architecture with random weights.", "name": "fig-page-look-maps"}}
 held = regions.maps()
@@ -573,9 +574,9 @@ figures.show(fig, pd.concat(numbers), "page_look_maps")
 # %% [markdown]
 # ## Does the answer follow?
 # An explanation names places: these decide. The claim can be tried out, with {term}`insertion and deletion`
-# {cite}`petsiuk2018`: bring 16 x 16 patches into an empty page, those named first first, and see how soon the
-# probability of the class rises; take them out of the full page, and see how soon it falls. The area between the two
-# curves is the measure of {term}`faithfulness`: 0 for names drawn by lot.
+# {cite}`petsiuk2018`: bring patches of 16 x 16 pixels into an empty page, in the order in which the map names them,
+# and see how soon the probability of the class rises; take them out of the full page, and see how soon it falls. The
+# area between the two curves is the measure of {term}`faithfulness`: 0 for names drawn by lot.
 #
 # The control is the one of {cite:t}`adebayo2018`, {term}`weight randomisation`: let the same method explain a network
 # with *random* weights, and try that map on the trained one. It names the places where there is something on the page.
@@ -638,11 +639,11 @@ gains["ink high"] = [over_ink[m][2] for m in gains.index]
 figures.table(gains.rename_axis("method").reset_index(), "page_look_gains", decimals=2)
 
 # %% [markdown]
-# Better than their own control, beyond doubt at this number of pages: {glue:text}`look-beaten-by`. Not shown:
-# {glue:text}`look-not-beaten-by`. The row called ink is a warning. To take the ink away first, asking no network at all, is
-# a good guess, since the networks do look at traces; an explanation is worth having if it beats that guess too. Shown
-# for: {glue:text}`look-over-ink`. One more caution: integrated gradients and occlusion were computed with the
-# same background that insertion and deletion use. They play at home.
+# Better than their own control, with an interval above zero: {glue:text}`look-beaten-by`. Not shown:
+# {glue:text}`look-not-beaten-by`. The row called ink is a warning. To take the ink away first, asking no network at
+# all, is a good guess, since the networks do look at traces; an explanation is worth having if it beats that guess
+# too. Shown for: {glue:text}`look-over-ink`. One more caution: integrated gradients and occlusion were computed with
+# the same background that insertion and deletion use. They play at home.
 #
 # ## Would the map be the same without the learning?
 # Compare the maps themselves, patch by patch, by their rank correlation: of the two trained networks (*stability*), of a

@@ -208,11 +208,12 @@ for name in CASES:
     figures.glue(f"look-{key}-st", of_own.loc[name, "ST segment"], ".2f")
 
 # %% [markdown]
-# [PMI(7)](case-pmi-7) and [PMI(54)](case-pmi-54) meet no sign of the guideline at all. What speaks most against their folder
-# is the {glue:text}`look-pmi-7-against` and the {glue:text}`look-pmi-54-against`: the model cannot find what was not measured.
-# [MI(22)](case-mi-22) and [MI(24)](case-mi-24) are misses of another kind. Both meet {term}`ST elevation`, and to both the ST
-# segment gives more than any other family, {glue:text}`look-mi-22-st` and {glue:text}`look-mi-24-st` of probability for MI. It
-# is seen, and it is not enough.
+# [PMI(7)](case-pmi-7) and [PMI(54)](case-pmi-54) meet no sign of the guideline at all. What speaks most against their
+# folder is the {glue:text}`look-pmi-7-against` and the {glue:text}`look-pmi-54-against`, in this order: the model
+# cannot find what was not measured. [MI(22)](case-mi-22) and [MI(24)](case-mi-24) are misses of another kind. Both
+# meet {term}`ST elevation`, and to both the ST segment gives most on average, {glue:text}`look-mi-22-st` and
+# {glue:text}`look-mi-24-st` of probability for MI. For MI(24) it is seen, and it is not enough; for MI(22) the credit
+# lies within the noise of the drawing.
 #
 # How much of this is luck of the drawing? With nine players all 512 coalitions can be visited, and the definition can be
 # followed to the letter: a player's value is the mean of what it adds to the coalitions $S$ of the others, each with the
@@ -712,14 +713,16 @@ figures.glue("look-hit-chance", hit.loc[("real", "any sign"), "by chance"], ".0%
 # learning adds is the paired difference, {glue:text}`look-hit-more` ({glue:text}`look-hit-more-low` to
 # {glue:text}`look-hit-more-high`).
 #
-# That is the answer to the question of this chapter, as far as it goes. The criteria are among the model's inputs, so that it
-# uses them is no discovery of its own; and no cardiologist has looked at these ECGs for this book.
+# So the headline leans on the signs that a cardiologist would name, and more than its control does. That is all we
+# can answer. The criteria are among the model's inputs, so that it uses them is no discovery of its own; and no
+# cardiologist has looked at these ECGs for this book.
 
 # %% [markdown]
 # ## All methods in one table
-# Each beside its control, the four methods of [the page networks](networks_look.ipynb) below. Faithfulness is measured on
-# other players in some (families, leads, waves, or patches of a page) and against another control, so compare a method with
-# its own control first, and methods with each other only where they move the same things.
+# Each method stands beside its control; the four methods of [the page networks](networks_look.ipynb) come last.
+# Faithfulness is measured on other players in some (families, leads, waves, or patches of a page) and against another
+# control, so compare a method with its own control first, and methods with each other only where they move the same
+# things.
 
 # %%
 SHARED = ["method", "model", "faithfulness", "control", "stability", "seconds"]

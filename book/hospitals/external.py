@@ -12,10 +12,10 @@
 
 # %% [markdown]
 # # Another hospital
-# A model that was tested on the hospital it learned from has passed an exam whose questions it had seen in class. The
-# paper {cite}`li2026` names this as its main limit, and so far it is ours. Here all models of this book leave home:
-# fitted on the 491 pages of one device in Pakistan, they are asked about 200 people recorded with another device in
-# Russia. What was asked, and what would count as an answer, was written down before a diagnosis was read.
+# A model that was tested on the hospital it learned from has passed an exam that its own teacher set. The paper
+# {cite}`li2026` names this as its main limit, and so far it is ours. Here all models of this book leave home: fitted
+# on the 491 pages of one device in Pakistan, they are asked about 200 people recorded with another device in Russia.
+# What was asked, and what would count as an answer, was written down before a diagnosis was read.
 #
 # ```{admonition} What you will learn
 # :class: learn
@@ -118,8 +118,8 @@ figures.table(medians.reset_index(), "ext_medians", decimals=2)
 # {term}`conduction <bundle branch block>` disorders and {term}`premature beats <premature beat>` at an ordinary rate.
 # And MI: the pages of EICP show {term}`ST elevation` of {glue:text}`ext-st-home` mV, LUDB's records, by the same
 # measurement after the same filter, {glue:text}`ext-st-away` mV, but deep Q waves and inverted T waves. Their
-# cardiologists wrote STEMI; what the leads show is an infarction some time later. Neither hospital is wrong. They use
-# one word for different hearts.
+# cardiologists wrote STEMI; what the leads show looks rather like an infarction some time later. Neither hospital is
+# wrong. They use one word for different hearts.
 #
 # ## The answer first
 # The {term}`macro-F1` of the headline pipeline, with an interval that resamples people, beside the three registered
@@ -247,7 +247,7 @@ figures.table(kind_recalls, "ext_kinds", decimals=2)
 #
 # ## Four people
 # LUDB's signals are not carried with this book, but their measurements are. Four records that the headline got wrong,
-# the class with the highest probability beside what the leads show:
+# each the surest mistake of its kind, beside what the leads show:
 
 # %%
 p = external.said()
@@ -282,10 +282,10 @@ figures.table(cases.rename_axis("measurement").reset_index(), "ext_cases", decim
 # %% [markdown]
 # Record {glue:text}`ext-case-mi` has deep Q waves, inverted T waves and an ST segment near the zero line. LUDB says
 # STEMI, the model says History_MI; shown this printout alone, many readers would side with the model.
-# {glue:text}`ext-case-mi-normal` has neither Q waves nor much elevation. {glue:text}`ext-case-abnormal` is Abnormal by
-# its conduction, at an ordinary rate. {glue:text}`ext-case-history` carries a scar that its cardiologists saw, and that
-# these leads show as a Q wave in few of them. In all four the model is sure: from {glue:text}`ext-sure-low` to
-# {glue:text}`ext-sure-high`.
+# {glue:text}`ext-case-mi-normal` has neither Q waves nor much elevation. {glue:text}`ext-case-abnormal` is Abnormal
+# by its conduction, at an ordinary rate. {glue:text}`ext-case-history` carries a scar that its cardiologists saw,
+# with a deep Q wave in only a few leads. The model gives these mistakes probabilities from {glue:text}`ext-sure-low`
+# to {glue:text}`ext-sure-high`.
 #
 # Does the filter of the pages hide the elevation? It removes what is slower than 0.67 Hz, and may bend the
 # {term}`ST segment` {cite}`kligfield2007`. So the same eight were measured without it.
@@ -336,8 +336,8 @@ board["at home"] = [
 for metric in ("accuracy", "macro_auc", "log_loss"):
     board[metric] = scores[scores["metric"] == metric].set_index("model")["estimate"]
 for label in data.CLASSES:
-    board[f"recall {label}"] = [
-        evaluate.recalls(frames[run]).loc[label, "k"] for run in board.index
+    board[f"{label} found"] = [
+        int(evaluate.recalls(frames[run]).loc[label, "k"]) for run in board.index
     ]
 board = board.sort_values("estimate", ascending=False)
 board.insert(0, "name", [named(run) for run in board.index])
@@ -357,10 +357,7 @@ figures.glue("ext-kept-low", share_kept.min(), ".2f")
 figures.glue("ext-kept-high", share_kept.max(), ".2f")
 order = learned[["estimate", "at home"]].corr("spearman").iloc[0, 1]
 figures.glue("ext-order", order, ".2f")
-columns = {
-    "estimate": "macro-F1",
-    **{f"recall {label}": f"{label} found" for label in data.CLASSES},
-}
+columns = {"estimate": "macro-F1"}
 figures.table(board.rename(columns=columns).reset_index(drop=True), "ext_board")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One row a model: rings far to the right, at home; dots far to the left, away; the rules of the guideline, a poor model at home, stand above all but one away.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of every model: rings at home, out of fold; dots on LUDB with 95 % intervals that resample people. Grey line: the best registered baseline.", "name": "fig-ext-board"}}
@@ -507,10 +504,10 @@ figures.show(fig, aucs, "ext_signs")
 # Heart rate told Abnormal from Normal at home ({glue:text}`ext-auc-heart_rate-eicp`) and says next to nothing in LUDB
 # ({glue:text}`ext-auc-heart_rate-ludb`): a {term}`shortcut`, and the largest. The ST level loses
 # ({glue:text}`ext-auc-all_stj_mv_max-eicp` to {glue:text}`ext-auc-all_stj_mv_max-ludb`). Inverted T waves and deep Q
-# waves, which the heart itself leaves behind, keep most of their worth. And the {term}`PR interval`, the sign of a slow
-# conduction, says nothing at home ({glue:text}`ext-auc-pr_ms-eicp`) and much in LUDB
-# ({glue:text}`ext-auc-pr_ms-ludb`): no model could learn to look there. The next table asks whether the shortcut alone
-# explains the fall: the headline without any measure of rate was also fitted, and registered.
+# waves, which an infarction itself leaves behind, keep most of their worth. And the {term}`PR interval`, the sign of
+# a slow conduction, says nothing at home ({glue:text}`ext-auc-pr_ms-eicp`) and much in LUDB
+# ({glue:text}`ext-auc-pr_ms-ludb`): no model had much reason to learn to look there. The next table asks whether the
+# shortcut alone explains the fall: the headline without any measure of rate was also fitted, and registered.
 
 # %%
 rateless = evaluate.compare(
@@ -542,9 +539,9 @@ counts.insert(0, "records", counts.sum(axis=1))
 figures.table(counts.rename_axis("left out as").reset_index(), "ext_others", decimals=0)
 
 # %% [markdown]
-# {glue:text}`ext-other-normal` of them are called Normal, among them people with a thick heart muscle, with
-# {term}`ischaemia` and with a pacemaker. A model of four classes, one of which is named Normal, hands out that word to
-# everything that it was never shown.
+# {glue:text}`ext-other-normal` of them are called Normal, among them people with {term}`ischaemia` and most of those
+# with another morphology. No paced heart is: most of these are called MI. A model of four classes, one of which is
+# named Normal, hands out that word to much that it was never shown.
 #
 # ## Five other readings
 # Whether an "undefined" infarction is an old one, or a {term}`bradycardia` abnormal, can be argued. Five other readings
@@ -623,8 +620,9 @@ assert (bad["correlation"].dropna() < CORRELATION).all()
 figures.table(why.reset_index(name="traces"), "ext_bridge_why", decimals=0)
 
 # %% [markdown]
-# Most of these traces cross another one, and the reader says so. Some it misreads without a word: in two rhythm strips
-# it follows a deep S wave of the lead above. Such a page gives a wrong rate, and a person would see it at once.
+# In fewer than half of these traces the reader says that something is missing or that it crosses another trace. The
+# others it misreads without a word, most of them by little; but in two rhythm strips it follows a deep S wave of the
+# lead above. Such a page gives a wrong rate, and a person would see it at once.
 #
 # ## Is it the device? Four experiments
 # Each changes one thing and asks the headline again. From one side EICP's signals are moved towards LUDB: stored at 500
@@ -693,7 +691,7 @@ for key in ("difference", "low", "high"):
     figures.glue(f"ext-page-{key}", through[key], ".3f")
 figures.table(away.rename_axis("signals").reset_index(), "ext_moved_away")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two clusters: whatever is done to the device, EICP's signals score high and LUDB's low; no experiment closes any part of the gap between the two.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of the headline when rate, filter, noise, page and scale are moved from one hospital towards the other; 95 % intervals from resampled groups (EICP) and people (LUDB).", "name": "fig-ext-moved"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two clusters: whatever is done to the device, EICP's signals score high and LUDB's low; no experiment closes more than a small part of the gap between the two.", "classes": "chart dark-light"}, "figure": {"caption": "Macro-F1 of the headline when rate, filter, noise, page and scale are moved from one hospital towards the other; 95 % intervals from resampled groups (EICP) and people (LUDB).", "name": "fig-ext-moved"}}
 drawn = pd.concat([kept, away.drop(columns="records")])
 fig, ax = plt.subplots(figsize=(7.2, 3.6))
 rank = np.arange(len(drawn))[::-1]
@@ -713,8 +711,8 @@ figures.show(fig, drawn.rename_axis("signals").reset_index(), "ext_moved")
 # ({glue:text}`ext-page-low` to {glue:text}`ext-page-high`), the size of the waves (EICP's are
 # {glue:text}`ext-amplitude` times as large) hardly, nor the choice of {glue:text}`ext-covered` people whose rate occurs
 # in their class at home. The registered question was whether the device or the people and the labels are to blame.
-# Nothing of the device that could be moved explains the fall; what remains is the people, and what is written beside
-# their names.
+# Nothing of the device that could be moved explains the fall; what remains is the people, what is written beside
+# their names, and whatever of the device could not be moved.
 #
 # ## Networks of pages, at home and away
 # Networks that look at pages meet one more change: our pen in place of the printer. Each network was trained anew, came
@@ -820,8 +818,7 @@ figures.glue("ext-ece", trust.ece(probabilities, truth), ".2f")
 figures.glue("ext-null", np.quantile(trust.null_ece(probabilities, 500), 0.95), ".2f")
 figures.glue("ext-confidence", confidence.mean(), ".2f")
 figures.glue("ext-right", right.mean(), ".2f")
-surest = np.argsort(-confidence)[: len(confidence) // 4]
-figures.glue("ext-surest", right[surest].mean(), ".2f")
+
 edges = np.quantile(confidence, [0, 0.25, 0.5, 0.75, 1])
 quarter = np.clip(np.searchsorted(edges, confidence, "right") - 1, 0, 3)
 reliability = pd.DataFrame(
@@ -832,13 +829,14 @@ reliability = reliability.groupby("quarter").agg(
     confidence=("confidence", "mean"),
     right=("right", "mean"),
 )
+figures.glue("ext-surest", reliability["right"].iloc[-1], ".2f")
 figures.table(reliability.reset_index(), "ext_reliability", decimals=2)
 
 # %% [markdown]
 # On average it is {glue:text}`ext-confidence` sure and {glue:text}`ext-right` right; the
 # {term}`expected calibration error` is {glue:text}`ext-ece`, where a perfect model with these probabilities would stay
 # below {glue:text}`ext-null` in 95 of 100 trials. Of its surest quarter it gets {glue:text}`ext-surest` right.
-# Confidence learned at home is no warning. Then, do the gates of that chapter stop these pages, and do its
+# Confidence learned at home is a poor warning. Then, do the gates of that chapter stop these pages, and do its
 # {term}`conformal sets <conformal set>` keep their promise?
 
 # %%
@@ -1018,7 +1016,9 @@ print("less than a tenth, either way")
 # - Registered before a diagnosis was read, the transfer has {glue:text}`ext-verdict`: macro-F1 {glue:text}`ext-f1`
 #   ({glue:text}`ext-f1-low` to {glue:text}`ext-f1-high`) away, {glue:text}`ext-home-f1` at home. Rules that learned
 #   nothing reach {glue:text}`ext-guideline`.
-# - No model of {glue:text}`ext-models` escaped, whatever it looked at: signals, measurements, beats or pages.
+# - Of {glue:text}`ext-models` models and baselines only the largest class, low at home too, did not fall much,
+#   whatever they looked at: signals, measurements, beats or pages. One that learned has an estimate above the rules,
+#   and its interval covers them.
 # - Page, rate, filter, noise and scale were moved one by one, and none of them matters to the headline. The two
 #   hospitals mean other hearts by the same words. Networks of pages also stumble over the pen.
 # - The model stayed sure, the gates let nearly all pages pass, and the conformal sets broke their promise without a sign.

@@ -12,7 +12,7 @@
 
 # %% [markdown]
 # # Training together without sending a record
-# A hospital may not hand out its ECGs, and alone it has too few heart attacks to learn from. {term}`Federated learning`
+# A hospital may not hand out its ECGs, and alone it has too few infarctions to learn from. {term}`Federated learning`
 # sends the model to the records: every {term}`site` improves it at home, and only weights travel. How much of what a
 # common pool of records would give does that keep? What does it not keep, namely secrets? And what happens when a
 # site falls silent, or lies?
@@ -57,8 +57,8 @@ figures.table(held.rename_axis("site").reset_index(), "federated_sites")
 
 # %% [markdown]
 # Three cautions. Scan batches are not hospitals: one hospital, one kind of form, one source of labels. LUDB's labels
-# follow other readers and other rules. And a site with {glue:text}`federated-mi-small` infarcts can say very little
-# about infarcts, as teacher or as test.
+# follow other readers and other rules. And a site with {glue:text}`federated-mi-small` infarctions can say very
+# little about infarctions, as teacher or as test.
 #
 # ## Do the sites differ?
 # Federated averaging is at ease when every site is a small copy of the whole, and in trouble when each sees another
@@ -95,9 +95,9 @@ figures.show(fig, share.rename_axis("site").reset_index(), "federated_classes")
 
 # %% [markdown]
 # Not by much. That was not to be expected of the 928 files, where the batches look very different; but there most
-# infarcts are copies, and without copies the class mix of the sites is nearly the same. The third way is the ECGs
-# *themselves*: could a model tell from the measurements where an ECG was recorded? We ask one, out of fold, with groups
-# kept together. Guessing would be right for a quarter of each site on average.
+# infarctions are copies, and without copies the class mix of the sites is nearly the same. The third way is the ECGs
+# *themselves*: could a model tell from the measurements where an ECG was recorded? We ask one, out of fold, with
+# groups kept together. Guessing would be right for a quarter of each site on average.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -120,9 +120,9 @@ figures.table(where.reset_index(), "federated_origin")
 
 # %% [markdown]
 # LUDB is recognised in {glue:text}`federated-origin-ludb` of its records, the batches of EICP in
-# {glue:text}`federated-origin-eicp`, little better than the third that guessing among three would give. So what we
-# have is three parts of one hospital, of unequal size, and one stranger. A federation of real hospitals would be
-# harder. To see what hard means, we shall also deal the same records to four *piles sorted by class*.
+# {glue:text}`federated-origin-eicp`, no better than the third that guessing among three would give. So what we have
+# is three parts of one hospital, of unequal size, and one stranger. A federation of real hospitals would be harder.
+# To see what hard means, we shall also deal the same records to four *piles sorted by class*.
 
 # %% [markdown]
 # ## Federated averaging in fifteen lines
@@ -134,7 +134,8 @@ figures.table(where.reset_index(), "federated_origin")
 # w \leftarrow \sum_k \frac{n_k}{n} w_k .
 # $$
 #
-# Here it is, for a logistic model on measurements. Nothing else happens in the large frameworks, but for the post.
+# Here it is, for a logistic model on measurements. The large frameworks do nothing else, but for sending it over the
+# network.
 
 # %%
 from scipy.special import softmax
@@ -229,7 +230,8 @@ print(f"federated minus one place: {100 * apart['difference']:+.1f} points of ma
 # {term}`Macro-F1` is {glue:text}`federated-live-central` in one place, {glue:text}`federated-live-fedavg` in the
 # federation ({glue:text}`federated-live-apart` points, interval {glue:text}`federated-live-low` to
 # {glue:text}`federated-live-high`) and {glue:text}`federated-live-alone` when every site learns alone and is tested on
-# itself. Intervals resample groups of pages and records of LUDB.
+# itself. Intervals resample groups of pages and records of LUDB. Do not lean on the federation's lead over one place:
+# its interval hardly leaves zero out, and the stored run below has the order reversed.
 
 # %% [markdown]
 # ## When it breaks
@@ -285,22 +287,22 @@ figures.show(fig, drift, "federated_drift")
 # %% [markdown]
 # The four sites hardly mind. Sorted piles are learned from as well if they meet often
 # ({glue:text}`federated-sorted-often`), and less well if they meet only once, at the end
-# ({glue:text}`federated-sorted-once`, against {glue:text}`federated-sites-once` for the sites). That is no catastrophe:
-# a logistic model forgives much, for its parts add up. Deep networks forgive less. FedProx {cite}`li2020` pulls every site back towards the server's
-# weights while it trains, by half of {math}`\mu` times the squared distance.
+# ({glue:text}`federated-sorted-once`, against {glue:text}`federated-sites-once` for the sites). That is no
+# catastrophe: a logistic model forgives much. Deep networks forgive less. FedProx {cite}`li2020` pulls every site
+# back towards the server's weights while it trains, by half of {math}`\mu` times the squared distance.
 
 # %% [markdown]
 # ## The same in earnest
-# For the stored run the model is a small network, one hidden layer of 64 on the same measurements, and the post is
-# Flower's {cite}`beutel2020`. A network on signals would fit the review's picture better; but in this book none
-# of them comes near models that read measurements, and with so few ECGs at a site it would say more about the
-# network than about the federation. Between its layers stands layer normalisation and not batch
-# normalisation, whose running means belong to a site and are not weights that could be averaged ([](../../ecgbook/federated.py)).
+# For the stored run the model is a small network, one hidden layer of 64 on the same measurements, and the sending is
+# done by Flower {cite}`beutel2020`. A network on signals would fit the review's picture better; but with so few ECGs
+# at a site it would say more about the network than about the federation. Between its layers stands layer
+# normalisation and not batch normalisation, whose running means belong to a site and are not weights that could be
+# averaged ([](../../ecgbook/federated.py)).
 #
-# Fixed before any test part was predicted: the network and its thirty epochs, by central training on validation parts;
-# {math}`\mu` = 0.1, out of hand; one epoch a round and five as the two rhythms. The sites choose the round whose weights
-# are kept, by the joint loss on their validation parts. Two repeats of five folds; intervals as above. Two rows are there
-# to compare with: the largest class, and boosted trees on all records in one place.
+# Fixed before any test part was predicted: the network and its thirty epochs, by central training on validation
+# parts; {math}`\mu` = 0.1, by a guess; one epoch a round and five as the two rhythms. The sites choose the round
+# whose weights are kept, by the joint loss on their validation parts. Two repeats of five folds; intervals as above.
+# Two rows are there to compare with: the largest class, and boosted trees on all records in one place.
 
 # %%
 names = {
@@ -370,7 +372,7 @@ ax.set_xlabel("macro-F1")
 figures.show(fig, drawn, "federated_intervals")
 
 # %% [markdown]
-# By site, accuracy, for macro-F1 with two infarcts at a site jumps with each of them. `n` counts ECGs.
+# By site, accuracy, for macro-F1 with two infarctions at a site jumps with each of them.
 
 # %%
 by_site = []
@@ -417,9 +419,10 @@ print(
 # {glue:text}`federated-avg-low` to {glue:text}`federated-avg-high`, so that a loss of more than two points is not excluded.
 # With five epochs a round the difference is {glue:text}`federated-five-apart` points
 # ({glue:text}`federated-five-low` to {glue:text}`federated-five-high`), at the very edge. FedProx
-# ({glue:text}`federated-prox`) is FedAvg to the eye at one epoch a round, and at five it is below:
-# {glue:text}`federated-prox-five-apart` points ({glue:text}`federated-prox-five-low` to
-# {glue:text}`federated-prox-five-high`), outside the two points and beyond chance. There is little drift to hold back, and a brake costs.
+# ({glue:text}`federated-prox`) can hardly be told from FedAvg at one epoch a round. At five it stands below training
+# in one place by more than FedAvg does: {glue:text}`federated-prox-five-apart` points
+# ({glue:text}`federated-prox-five-low` to {glue:text}`federated-prox-five-high`), an estimate outside the two points,
+# with an interval that leaves zero out. There is little drift here to hold back, and a brake may cost.
 #
 # The mean hides the news. At the largest site FedAvg is worth {glue:text}`federated-gain-big-difference` points of macro-F1 over
 # what that site has alone ({glue:text}`federated-gain-big-low` to {glue:text}`federated-gain-big-high`). At LUDB it is
@@ -466,8 +469,9 @@ figures.table(
 # %% [markdown]
 # Alone {glue:text}`federated-member-alone`, with the common model {glue:text}`federated-member-common`, with the common
 # model trained further at home {glue:text}`federated-member-home`. The thirty epochs at home were not tuned; they are
-# the same again. What the others taught is a better start than nothing, and a worse end than one's own records. The chapter
-# on adaptation has more such ways.
+# the same again. What the others taught looks like a better start than nothing, though these intervals overlap, and
+# it is a worse end than one's own records. In [](adaptation.ipynb) a model of LUDB alone, fitted in another way, does
+# better than the one here, and the source adds next to nothing.
 #
 # ## What each site would know alone
 # Four networks, each trained at one site, each tested at all four. The row of FedAvg stands below.
@@ -538,10 +542,11 @@ print("answers by round:", [len(names) for names in story["heard"]])
 assert story["largest_difference_of_weights"] == 0
 
 # %% [markdown]
-# The dead site's answer never came; the other two rounds went on with three. The weights that came out are, to the last digit, those that the same federation gives when all
-# sites live in one process and the dead one simply stops answering. That is why the rows of the large comparison could be
-# computed in one process. A trap lies here: Flower waits, by default, in every round until a
-# fixed number of sites is online. Whoever leaves that number at four waits for the dead for ever.
+# The dead site's answer never came; this round and the next went on with three. The weights that came out are, to the
+# last digit, those that the same federation gives when all sites live in one process and the dead one simply stops
+# answering. That is why the rows of the large comparison could be computed in one process. A trap lies here: Flower
+# waits, by default, in every round until a fixed number of sites is online. Whoever leaves that number at four waits
+# for the dead for ever.
 #
 # What does the death cost? In the comparison of all folds a site dies in the fourth of thirty rounds. And a
 # second misfortune: a site that does answer, but with noise, as broken software or an ill will might.
@@ -639,11 +644,11 @@ figures.table(price, "federated_privacy")
 # is {glue:text}`federated-private`: {glue:text}`federated-private-apart` points
 # ({glue:text}`federated-private-low` to {glue:text}`federated-private-high`). The middle row tells where they go: the
 # same thrifty plan *without* noise stands at {glue:text}`federated-clipped`
-# ({glue:text}`federated-clipped-apart` points). So the noise costs next to nothing here; the thrift that keeps it small (a linear model, clipped gradients,
-# twenty steps) costs nearly all. Infarcts found: {glue:text}`federated-private-mi` of
-# {glue:text}`federated-mi` a repeat, {glue:text}`federated-avg-mi` by FedAvg. And {math}`\varepsilon` = {glue:text}`federated-epsilon` is
-# no strong promise; many would ask for 1. The rounds and the length of the step were chosen on validation parts, which the
-# account leaves out, as most published accounts do.
+# ({glue:text}`federated-clipped-apart` points). So the noise costs next to nothing here; the thrift that keeps it
+# small (a linear model, clipped gradients, twenty steps) costs nearly all. Infarctions found:
+# {glue:text}`federated-private-mi` of {glue:text}`federated-mi` a repeat, {glue:text}`federated-avg-mi` by FedAvg.
+# And {math}`\varepsilon` = {glue:text}`federated-epsilon` is no strong promise; many would ask for 1. The rounds and
+# the length of the step were chosen on validation parts, which the account leaves out, as most published accounts do.
 #
 # ## What was promised, what was kept
 # *Promised:* records stay at home. *Kept:* yes, but for what can be read from weights and sums, and that is more than
@@ -660,8 +665,8 @@ figures.table(price, "federated_privacy")
 #
 # ```{exercise}
 # :label: ex-federated-1
-# *Easy.* The mean weighs a site by its records. Let every site count the same instead, at home one epoch a round. What happens
-# to the live macro-F1, and to which site is that fair?
+# *Easy.* The mean weighs a site by its records. Let every site count the same instead, with one epoch a round. What
+# happens to the live accuracy at home and on the stranger, and to whom is that fair?
 # ```
 #
 # ```{solution-start} ex-federated-1
@@ -696,7 +701,8 @@ pd.DataFrame(scores).round(2)
 
 # %% [markdown]
 # With the same say a record at the smallest site counts several times as much as one at the largest: fair to
-# hospitals, unfair to people. The accuracies barely move, as the sites want much the same.
+# hospitals, unfair to people. The stranger gains a little and the others lose a little: it still has only a quarter
+# of the say, and it wants something else.
 #
 # ```{solution-end}
 # ```
@@ -802,8 +808,8 @@ assert not any(caught)
 print(f"refused: {sum(caught)} of {len(caught)}; macro-F1 {treason:.2f}")
 
 # %% [markdown]
-# The guard looks at distances, and this lie has a decent length. It is never refused. Guards against noise are easy;
-# against intent none is complete.
+# The guard looks at distances, and this lie has a decent length. It is never refused. It costs little here, for the
+# liar has few records. Guards against noise are easy; against intent none is complete.
 #
 # ```{solution-end}
 # ```

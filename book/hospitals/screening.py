@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Screening: what a good AUC does not say
 # The review {cite}`duan2026` reports ECG models that find a weak heart, a thick one or a long {term}`QT interval`
-# before anybody complains, with areas under the curve (AUC) above nine tenths. Would such a model do good? That takes
-# four more questions: how rare is the condition, what does a false alarm cost, who wrote the labels, and how many
-# people were looked at. This chapter asks them on 200 people, and finds that each of them can turn the answer round.
+# before anybody complains, some of them with areas under the curve (AUC) above nine tenths. Would such a model do
+# good? That takes four more questions: how rare is the condition, what does a false alarm cost, who wrote the labels,
+# and how many people were looked at. This chapter asks them on 200 people, and finds that each of them can turn the
+# answer round.
 #
 # ```{admonition} What you will learn
 # :class: learn
@@ -220,12 +221,12 @@ figures.glue(
 assert by.loc[["Sokolow-Lyon", "Cornell"], "AUC"].max() < 0.65
 
 # %% [markdown]
-# We expected the opposite of a surprise. A label that was read from the ECG, and a criterion that reads the ECG by the
-# rules in the textbook, should agree: that comparison is *circular*, and a high AUC would have meant nothing. Instead
-# Sokolow-Lyon has an AUC of {glue:text}`screening-sokolow` (interval {glue:text}`screening-sokolow-low` to
-# {glue:text}`screening-sokolow-high`), Cornell {glue:text}`screening-cornell`: close to a coin. The R wave in
-# aVL alone does a little better ({glue:text}`screening-avl`), the deepest S worse than a coin. Whatever these
-# cardiologists went by, it was not these sums.
+# We expected agreement. A label that was read from the ECG, and a criterion that reads the ECG by the rules in the
+# textbook, should agree: that comparison is *circular*, and a high AUC would have meant nothing. Instead Sokolow-Lyon
+# has an AUC of {glue:text}`screening-sokolow` (interval {glue:text}`screening-sokolow-low` to
+# {glue:text}`screening-sokolow-high`), Cornell {glue:text}`screening-cornell`: close to a coin. The R wave in aVL
+# alone does a little better ({glue:text}`screening-avl`), the sum of Peguero and Lo Presti (the deepest S and the S
+# in V4) worse than a coin. Whatever these cardiologists went by, it was not these sums.
 #
 # Could it be our measuring? Three suspects. The *filter* of the pages cuts tall narrow waves. Without it the
 # Sokolow-Lyon sum is {glue:text}`screening-ratio` times as large in the median record, and its AUC is
@@ -246,7 +247,7 @@ by_scale = pd.DataFrame(
 )
 assert (by_scale.groupby("criterion")["AUC"].nunique() == 1).all()
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels by assumed scale: sensitivity climbs from zero towards one while specificity falls from one, their sum hardly above one, and the dashed AUC stays flat.", "classes": "chart dark-light"}, "figure": {"caption": "Sensitivity (circles) and specificity (squares) of two voltage criteria if a unit of LUDB were so many microvolts; the dashed line is the AUC.", "name": "fig-screening-scale"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels by assumed scale: sensitivity climbs from zero while specificity falls from one, their sum hardly above one, and the dashed AUC stays flat.", "classes": "chart dark-light"}, "figure": {"caption": "Sensitivity (circles) and specificity (squares) of two voltage criteria if a unit of LUDB were so many microvolts; the dashed line is the AUC.", "name": "fig-screening-scale"}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.5), sharey=True)
 for ax, (name, part) in zip(
     axes, by_scale.groupby("criterion", sort=False), strict=True
@@ -313,8 +314,8 @@ assert gain[1] > 0 and min(w[1] for w in within.values()) > 0.6
 # the ST segment and the axis, or by the age on the form: age and sex alone, without any ECG, have
 # {glue:text}`screening-lvh-age`. (The trees do more than guess the age: among those of 60 and older their AUC is
 # {glue:text}`screening-old`, among the younger {glue:text}`screening-young`.) Whether the ventricle *is* thick, an
-# echocardiogram tells, and LUDB has none. Held against that, the voltage criteria find about one thick ventricle in
-# five {cite}`pewsner2007`.
+# echocardiogram tells, and LUDB has none. Held against that, the voltage criteria find at most about one thick
+# ventricle in five {cite}`pewsner2007`.
 #
 # ### Is it worth acting on?
 # A person who would have an echocardiogram at a risk of one in ten accepts nine useless ones for one case found. That
@@ -340,7 +341,7 @@ figures.glue("screening-benefit-age", 1000 * at["age and sex"], ".0f")
 figures.glue("screening-benefit-sokolow", 1000 * at["Sokolow-Lyon met"], ".0f")
 assert at["trees"] > max(at["everybody"], at["Sokolow-Lyon met"], 0)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Decision curves: trees and logistic regression lie above sending everybody and nobody at all thresholds shown, age and sex lie between, and the voltage criterion hugs zero and then falls below.", "classes": "chart dark-light"}, "figure": {"caption": "Net benefit, in cases found for each 1,000 people screened, by the risk at which one would act; prevalence moved to one in ten.", "name": "fig-screening-benefit"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Decision curves: trees and logistic regression lie above sending everybody and nobody at all thresholds shown, age and sex lie lower, at some thresholds below sending everybody or nobody, and the voltage criterion hugs zero and then falls below.", "classes": "chart dark-light"}, "figure": {"caption": "Net benefit, in cases found for each 1,000 people screened, by the risk at which one would act; prevalence moved to one in ten.", "name": "fig-screening-benefit"}}
 look = {
     "trees": (figures.COLOURS["MI"], "-"),
     "logistic": (figures.COLOURS["History_MI"], "--"),
@@ -370,7 +371,8 @@ figures.show(
 # %% [markdown]
 # ## Spectrum: against whom?
 # A test looks best when the ill are very ill and the others very healthy {cite}`ransohoff1978`. The same 15 cases of
-# fibrillation, the same scores, three groups to tell them from:
+# fibrillation, three groups to tell them from, and four scores: three that go by the intervals, and the logistic
+# regression. (The missing P wave and the trees are not shown here.)
 
 # %%
 groups = {
@@ -505,7 +507,7 @@ longest = screening.agreement(qt["marked_longest_ms"], qt["page_qt_ms"])["bias"]
 figures.glue("screening-qt-longest", -longest, ".0f")
 figures.table(errors, "screening_qt_errors", decimals=1)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "A scatter of differences against means: nearly all points lie within 20 ms of zero, five lie 60 to 250 ms above it, mostly at long QT, and four as far as 80 ms below.", "classes": "chart dark-light"}, "figure": {"caption": "QT measured as on a page less QT as marked by cardiologists, by their mean, on the 100 odd-numbered records of LUDB; lines are the mean difference and the limits of agreement.", "name": "fig-screening-qt"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "A scatter of differences against means: four in five points lie within 20 ms of zero, five lie 60 to 250 ms above it, mostly at long QT, and four as far as 80 ms below.", "classes": "chart dark-light"}, "figure": {"caption": "QT measured as on a page less QT as marked by cardiologists, by their mean, on the 100 odd-numbered records of LUDB; lines are the mean difference and the limits of agreement.", "name": "fig-screening-qt"}}
 apart = qt["page_qt_ms"] - qt["marked_qt_ms"]
 mean = (qt["page_qt_ms"] + qt["marked_qt_ms"]) / 2
 fig, ax = plt.subplots(figsize=(7.2, 3.8))
@@ -545,10 +547,10 @@ assert agree.loc["480", "both"] == 0
 figures.table(agree.rename_axis("QTc above (ms)").reset_index(), "screening_qt_agree")
 
 # %% [markdown]
-# Half of all records are within {glue:text}`screening-qt-median` ms, which is better than cardiologists' leads agree
-# with each other (their spread within a record is {glue:text}`screening-qt-leads` ms in the median). And yet the
-# standard deviation is {glue:text}`screening-qt-sd` ms, because in {glue:text}`screening-gross` records the two are
-# more than 60 ms apart. Now look who is flagged. Of {glue:text}`screening-long` records above 450/460 by our
+# Half of all records are within {glue:text}`screening-qt-median` ms. (For comparison: the cardiologists' marks of one
+# record's leads spread by {glue:text}`screening-qt-leads` ms in the median, in part because leads differ.) And yet
+# the standard deviation is {glue:text}`screening-qt-sd` ms, because in {glue:text}`screening-gross` records the two
+# are more than 60 ms apart. Now look who is flagged. Of {glue:text}`screening-long` records above 450/460 by our
 # measurement {glue:text}`screening-long-both` are above by the marks; of {glue:text}`screening-480` above 480 ms,
 # *none*. Screening looks at the extremes, and the extremes are where the errors are: **a rare finding found by a good
 # instrument is mostly the instrument's rare failure.** All twelve leads for ten seconds help (standard deviation
@@ -736,7 +738,7 @@ assert 50 < cases < 120
 cases, cases * 20
 
 # %% [markdown]
-# Some eighty cases, and over a thousand people, to learn one number of one test.
+# Some seventy cases, and over a thousand people, to learn one number of one test.
 # ```{solution-end}
 # ```
 
@@ -776,9 +778,10 @@ round(against_reader, 1), round(against_wall, 1)
 # - Labels read from ECGs test reading, not hearts. Voltage criteria hardly agree with LUDB's label of hypertrophy (AUC
 #   {glue:text}`screening-sokolow`), trees do ({glue:text}`screening-lvh-trees`), and neither says whether a ventricle is
 #   thick.
-# - Where a scale is assumed, sensitivity at a fixed voltage is assumed too; an AUC is not.
+# - Where a scale is assumed, sensitivity at a fixed voltage is assumed too; an AUC is not, if the scale is the same
+#   for all.
 # - A QT that is right to {glue:text}`screening-qt-median` ms in the median was wrong in each of
-#   {glue:text}`screening-480` records in which it was above 480 ms.
+#   {glue:text}`screening-480` records in which the QTc was above 480 ms.
 # - With 8 cases, eight of eight means "above {glue:text}`screening-eight`".
 # ```
 #

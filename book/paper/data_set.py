@@ -161,7 +161,7 @@ figures.table(known, "data_set_known")
 pages = data.pages()
 printed = pages.groupby("label").agg(
     pages=("file", "size"),
-    exam_groups=("exam", "nunique"),
+    exam_numbers=("exam", "nunique"),
     lowest_rate=("heart_rate", "min"),
     median_rate=("heart_rate", "median"),
     highest_rate=("heart_rate", "max"),
@@ -175,9 +175,9 @@ printed.columns = [c.replace("_", " ") for c in printed.columns]
 figures.table(printed, "data_set_printed", decimals=1)
 
 # %% [markdown]
-# Rates are in beats a minute, everything else counts pages; *exam groups* are pages that share an exam number, and
-# *lead off* is the machine's own complaint that an electrode had come loose. Whether any of these could betray the class
-# is asked in [](../audit/fingerprints.ipynb).
+# Rates are in beats a minute, everything else counts pages; *exam numbers* says how many different ones there are,
+# and *lead off* is the machine's own complaint that an electrode had come loose. Whether any of these could betray
+# the class is asked in [](../audit/fingerprints.ipynb).
 
 # %% [markdown]
 # ## One page of each class
@@ -405,10 +405,11 @@ print(
 # outside, the beating heart is close to an arrow of voltage that turns, and each lead is the shadow of this arrow on one
 # direction: it draws upwards when the arrow points its way, and downwards when it points away.
 #
-# The six {term}`limb leads <limb lead>` look along the plane of the chest. I, II and III are the sides of a triangle of
-# arms and leg; aVR, aVL and aVF look from its centre to its corners. The six {term}`precordial leads <precordial lead>`,
-# V1 to V6, look along a horizontal cut, from the front of the chest round to its left side. The limb angles follow from
-# an equal-sided triangle; those of V1 to V6 from measurements on a torso model {cite}`dower1980`.
+# The six {term}`limb leads <limb lead>` look along the frontal plane, the one that faces you. I, II and III are the
+# sides of a triangle of arms and leg; aVR, aVL and aVF look from its centre to its corners. The six
+# {term}`precordial leads <precordial lead>`, V1 to V6, look along a horizontal cut, from the front of the chest round
+# to its left side. The limb angles follow from an equilateral triangle; those of V1 to V6 from measurements on a
+# torso model {cite}`dower1980`.
 
 # %%
 right, left, leg = np.array(
@@ -526,8 +527,9 @@ figures.show(fig, angles, "data_set_leads", decimals=0)
 # the side (*lateral*). That is why a doctor looks for a sign in two neighbouring leads at least: one lead may be an
 # accident, two that look the same way are a place.
 #
-# The twelve are not independent. By construction II = I + III, and aVR + aVL + aVF = 0 at every instant
-# ({term}`Einthoven's law`). Eight leads would do; the other four are a free test of everything that reads pages.
+# The twelve are not independent. By construction II = I + III at every instant ({term}`Einthoven's law`), and aVR +
+# aVL + aVF = 0, for aVR = -(I + II)/2 and so on ({term}`Goldberger's equations`). Eight leads would do; the other
+# four are a free test of everything that reads pages.
 
 # %% [markdown]
 # ## One beat, named
@@ -685,14 +687,15 @@ print(
 )
 
 # %% [markdown]
-# Usual is 60 to 100 beats a minute at rest, and an axis from -30 to +90 degrees: between the looks of aVL and aVF.
+# Usual is 60 to 100 beats a minute at rest, and an axis from -30 to +90 degrees: between the directions of aVL and
+# aVF.
 
 # %% [markdown]
 # ## What the filter does
-# `0.67~25Hz` stands in the footer of every page. Slower than 0.67 Hz, faster than 25 Hz: removed. The slow end keeps the
-# trace from wandering off with every breath, the fast end removes the tremor of muscles. Both have a price.
-# Recommendations for a diagnostic ECG are a band from 0.05 Hz to 150 Hz, and allow 0.67 Hz only for a filter that does
-# not shift phases {cite}`kligfield2007`. Which kind the machine used is not known.
+# `0.67~25Hz` stands in the footer of every page. What is slower than 0.67 Hz or faster than 25 Hz was removed. The
+# slow end keeps the trace from wandering off with every breath, the fast end removes the tremor of muscles. Both have
+# a price. The recommendations for a diagnostic ECG ask for a band from 0.05 Hz to 150 Hz, and allow 0.67 Hz only for
+# a filter that does not shift phases {cite}`kligfield2007`. Which kind the machine used is not known.
 #
 # We make a beat whose ST segment lies exactly 0.2 mV above the baseline, two small squares, and filter it three ways.
 
@@ -908,9 +911,10 @@ figures.table(pd.DataFrame(signs, columns=names), "data_set_signs", decimals=1)
 #
 # **Old: History_MI.** The dead muscle has become a scar, which is silent. What is missing at the beginning of the
 # activation leaves the opposite wall unopposed: the QRS starts with a broad, deep downward wave, the
-# {term}`pathological Q wave`. It can begin within hours, as in our MI record: the two classes are stages of one process.
-# T waves often stay inverted. The ST segment is back at the baseline. In some people the Q waves fade too, and then nothing on the page tells that there was an infarction. This is one reason why the class is
-# hard, for the paper's model and for everybody.
+# {term}`pathological Q wave`. It can begin within hours, as in our MI record: the two classes are stages of one
+# process. T waves often stay inverted. The ST segment is usually back at the baseline. In some people the Q waves
+# fade too, and then nothing on the page tells that there was an infarction. This is one reason why the class is hard,
+# for the paper's model and for everybody.
 #
 # **Normal.** ST on the baseline, a Q wave small or absent, T upright in most leads. A little ST elevation in V2 and V3
 # is common in healthy men; hence the higher limit there.
@@ -955,10 +959,11 @@ figures.show(
 )
 
 # %% [markdown]
-# In a {term}`tachycardia` the rhythm is regular and faster than 100 a minute. In {term}`atrial fibrillation` nothing sets
-# the pace: the gaps are irregular and there is no P wave. A {term}`premature beat` from the ventricle comes early, has no
-# P wave before it, and is broad because it spreads from muscle cell to muscle cell. In a {term}`bundle branch block` one
-# ventricle is activated late, and every QRS lasts 120 ms or more.
+# A {term}`tachycardia` is faster than 100 a minute; in sinus tachycardia, as here, the rhythm stays regular. In
+# {term}`atrial fibrillation` nothing sets the pace: the gaps are irregular and there is no P wave. A
+# {term}`premature beat` from the ventricle comes early, has no P wave before it, and is broad because it spreads from
+# muscle cell to muscle cell. In a {term}`bundle branch block` one ventricle is activated late, and every QRS lasts
+# 120 ms or more.
 #
 # On the four synthetic pages all this can be found now: the raised domes of MI, the first downward waves of History_MI, the
 # wide early beats of Abnormal. Cut from the page at full size:
@@ -995,9 +1000,10 @@ figures.show(
 
 # %% [markdown]
 # The page of MI shows what we have learned to look for: in both leads the trace rises from the QRS straight into a broad
-# dome. The page of History_MI shows no broad Q wave here; the scar may sit in another wall, or may have left no trace.
-# The page of Abnormal, at {glue:text}`data-set-abnormal-rate` beats a minute, is fast, and more these two leads do not
-# tell. No cardiologist has looked at these four for us. All that says which class they belong to is the name of a folder.
+# dome. The page of History_MI shows no broad Q wave here; the scar may sit in another wall, or may have left no
+# trace. The page of Abnormal, at {glue:text}`data-set-abnormal-rate` beats a minute, is fast; these two leads tell no
+# more. No cardiologist has looked at these four for us. All that says which class they belong to is the name of a
+# folder.
 
 # %% [markdown]
 # ## How to get the real pages
@@ -1095,7 +1101,7 @@ len(st), meets
 # %% [markdown]
 # ```{exercise}
 # :label: ex-data-set-4
-# *Hard.* The equal-sided triangle is an idealisation. The first two rows of `synth.DOWER` give the directions in which I
+# *Hard.* The equilateral triangle is an idealisation. The first two rows of `synth.DOWER` give the directions in which I
 # and II look in a torso model: to the left, to the feet, to the back. Compute the frontal angles of all six limb leads
 # from them, and their distances from the textbook angles.
 # ```
@@ -1114,8 +1120,9 @@ assert 10 < np.abs(off).max() < 45
 dict(zip(synth.LEADS, off.round().astype(int).tolist(), strict=False))
 
 # %% [markdown]
-# Some directions are off by more than a quarter of a right angle, and the leads differ in strength besides. The laws of
-# Einthoven and Goldberger hold all the same: they follow from how voltages add, not from where the electrodes sit.
+# One direction, that of aVL, is off by more than a quarter of a right angle, and the leads differ in strength
+# besides. The laws of Einthoven and Goldberger hold all the same: they follow from how voltages add, not from where
+# the electrodes sit.
 # ```{solution-end}
 # ```
 
@@ -1127,7 +1134,7 @@ dict(zip(synth.LEADS, off.round().astype(int).tolist(), strict=False))
 # - Acute infarction: ST raised in neighbouring leads, lowered opposite. Old: broad Q waves, inverted T, or nothing.
 #   Abnormal: rhythm and conduction.
 # - The filter 0.67-25 Hz may shift ST levels and lowers Q and R; limits are approximate.
-# - Labels are names of folders: no criteria, no age of the infarction, no second reader.
+# - Labels are names of folders: criteria, age of the infarction and a second reading are not known.
 # ```
 #
 # ## Further reading

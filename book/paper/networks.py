@@ -268,7 +268,7 @@ figures.glue("networks-live-ended", len(stuck))
 # **MobileNetV3** {cite}`howard2019` a lighter relative.
 #
 # The numbers in the names count layers with weights: ResNet18 has 17 convolutions in a chain and the head. (Three
-# small ones on side ways are not counted, so the table says 20.) A multiplication is counted where a weight meets a
+# small ones on side paths are not counted, so the table says 20.) A multiplication is counted where a weight meets a
 # pixel.
 
 # %%
@@ -507,7 +507,7 @@ figures.table(ends, "networks_ends")
 # ## Table 2, the paper's beside ours
 # The paper's recall equals its accuracy in every row. That happens when precision, recall and {term}`F1` are averaged
 # over the classes with the class sizes as weights (an exercise below), so ours are averaged in this way here. How it
-# averages the {term}`AUC` the paper does not say; ours is averaged alike.
+# averages the {term}`AUC` the paper does not say; ours is weighted by class size, too.
 
 # %%
 theirs = pd.read_csv(data.tables() / "paper_table2.csv").set_index("model")
@@ -549,9 +549,11 @@ paper = theirs.loc[[n for n in NAMES.values() if n in theirs.index], "test_accur
 above = int((ours > paper.reindex(ours.index)).sum())
 best = "".join(f"{name} with {v:.3f}" for name, v in ours[:1].items())
 if len(ours) > 1:
-    sentence = f"Of the four networks {len(ours)} are stored, trained from scratch. "
-    sentence += f"Above the network of the same name in the paper: {above}. "
-    sentence += f"The highest test accuracy: {best}."
+    sentence = f"Of the paper's four networks {len(ours)} are stored here, trained from scratch. "
+    sentence += (
+        "The number that score above the network of the same name in the paper is "
+    )
+    sentence += f"{above}. The highest test accuracy is that of {best}."
     if above == len(ours):
         sentence += " So networks that had seen nothing before score above networks "
         sentence += "that are said to have been trained before."
@@ -625,8 +627,8 @@ figures.show(fig, bars, "networks_accuracy")
 # told apart by them.
 #
 # ## What one training can say
-# An interval for each says too little, since all networks are tested on the same files. So we compare in pairs, by the
-# paired {term}`bootstrap`: how often would the ranking of two turn, had other pages been tested?
+# An interval for each says too little, since all networks are tested on the same files. So we compare in pairs, by
+# the paired {term}`bootstrap`: how far would the difference of two have moved, had other pages been tested?
 
 # %%
 from itertools import combinations, pairwise
@@ -650,7 +652,7 @@ figures.table(pairs, "networks_pairs")
 # {glue:text}`networks-order-ours`. In {glue:text}`networks-sure` stored pairs the interval of the difference leaves
 # zero out. And this interval knows only one kind of luck, which pages were tested. It does not know the other, which
 # you saw live: train the same network again with another seed, and it scores differently. With one training each, a
-# difference between two networks and a difference between two seeds are the same thing. {cite}`bouthillier2021`
+# difference between two networks and a difference between two seeds are the same thing. {cite:t}`bouthillier2021`
 # measured, for several tasks, that this variance is often as large as the differences papers report. The runs named
 # `...-repeated` in the table above are declared for this: five seeds, five splits.
 
@@ -671,8 +673,9 @@ figures.glue("networks-hardest", words or "not known yet")
 figures.table(by_class, "networks_recalls", decimals=2)
 
 # %% [markdown]
-# The class with the lowest recall is: {glue:text}`networks-hardest` (number of runs). The 36 MI test files show no
-# more than 30 different ECGs, each of which was trained on; their column says how well a network remembers.
+# The class with the lowest recall, counted over the stored runs, is {glue:text}`networks-hardest`. The 36 MI test
+# files show no more than 30 different ECGs, each of which was trained on; their column says how well a network
+# remembers.
 #
 # The same, file by file:
 
@@ -890,8 +893,8 @@ round(often, 2)
 # - A convolutional network slides small learned kernels over a page, layer upon layer; its backbone makes features,
 #   its head four scores.
 # - The validation loss lowers the rate, ends the training and picks the epoch. It can mislead all three.
-# - "Transfer learning" without saying which weights, at which rate, in how many steps, cannot be repeated; what could
-#   not be run here is named so, with its command.
+# - "Transfer learning" without saying which weights, in which batches, with how much patience, cannot be repeated;
+#   what could not be run here is named so, with its command.
 # - {glue:text}`networks-twins` of the {glue:text}`networks-test` test files were trained on under another name, and
 #   looking those up beats all four networks of the paper.
 # - One training each is no ranking: the seed alone moves the score.

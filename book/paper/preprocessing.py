@@ -159,6 +159,7 @@ figures.show(
 # page the frequent values are those of blank paper and of the pale grid; the ink of the curve is rare.
 #
 # We made the page, so we know which pixels belong to what: drawing it again without the record leaves the empty form.
+# The few pixels left over are print.
 
 # %%
 empty = scan(ecg._replace(leads=np.full_like(ecg.leads, np.nan)))
@@ -196,7 +197,7 @@ figures.table(kinds.reset_index(), "preprocessing_kinds", decimals=2)
 # is {glue:text}`preprocessing-grid-after` times as dark. The ink became somewhat blacker; the grid, which carries no
 # information about the heart, gained the most. The curve that did it explains why.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: nearly all pixels have grey values above 240. Right: the equalising curve is almost flat near black from 0 to 240 and then rises steeply to white over the last few values.", "classes": "chart dark-light"}, "figure": {"caption": "Left: how often each grey value occurs in the small grey picture (logarithmic). Right: what equalising makes of each value; the boxes hold nine tenths of the pixels of the curve and of the grid.", "name": "fig-preprocessing-curve"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Left: most pixels have grey values above 240. Right: the equalising curve is almost flat near black from 0 to 240 and then rises steeply to white over the last few values.", "classes": "chart dark-light"}, "figure": {"caption": "Left: how often each grey value occurs in the small grey picture (logarithmic). Right: what equalising makes of each value; the boxes hold nine tenths of the pixels of the curve and of the grid.", "name": "fig-preprocessing-curve"}}
 values = np.unique(before)
 mapped = np.array([after[before == v][0] for v in values])
 counts = np.bincount(before.ravel(), minlength=256)
@@ -492,11 +493,11 @@ figures.glue(
 figures.table(changes.reset_index(), "preprocessing_changes", decimals=2)
 
 # %% [markdown]
-# Mean change of a pixel, in grey values. Three readings.
+# The table gives the mean change of a pixel in grey values. Three things stand out.
 #
-# - The shift that makes an infarction changes the paper's picture {glue:text}`preprocessing-share` times less than
-#   pressing the button a moment later would. More pixels do not improve that ratio much: *when* the beats fall is the
-#   great nuisance, and a network must learn to ignore it.
+# - A shift of one millimetre, the limit in most leads (V2 and V3 ask for more), changes the paper's picture
+#   {glue:text}`preprocessing-share` times less than pressing the button a moment later would. More pixels do not
+#   improve that ratio much: *when* the beats fall is the great nuisance, and a network must learn to ignore it.
 # - The shift changes the picture only {glue:text}`preprocessing-sex` times as much as one printed word, the sex. Cropping
 #   removes the word altogether.
 # - Saving the page at another JPEG quality changes the equalised picture by {glue:text}`preprocessing-jpeg` grey values,
@@ -742,11 +743,13 @@ figures.show(
 # %% [markdown]
 # The work of a convolutional network grows with the number of pixels: `crop-448x256` costs
 # {glue:text}`preprocessing-cost-448` times as much as the paper's input, `crop-896x512`
-# {glue:text}`preprocessing-cost-896` times. The first keeps the proportions, drops the words, gives the ST segment one
-# and a half rows and the QRS four columns. Equalised, it lets our ruler read the ST level to
-# {glue:text}`preprocessing-error-crop-448x256-equalised` mm, with {glue:text}`preprocessing-wrong-crop-448x256-equalised` bad
-# readings; the second, to {glue:text}`preprocessing-error-crop-896x512-equalised` mm with
-# {glue:text}`preprocessing-wrong-crop-896x512-equalised`. Neither reads as well as the small square does without equalising.
+# {glue:text}`preprocessing-cost-896` times. The first keeps the proportions, drops the words, gives a millimetre of
+# ST shift more than one and a half rows and the QRS four columns. Equalised, it lets our ruler read the ST level to
+# {glue:text}`preprocessing-error-crop-448x256-equalised` mm, with
+# {glue:text}`preprocessing-wrong-crop-448x256-equalised` bad readings; the second, to
+# {glue:text}`preprocessing-error-crop-896x512-equalised` mm with
+# {glue:text}`preprocessing-wrong-crop-896x512-equalised`. The first reads worse than the small square does without
+# equalising; the second has a like median, and still bad readings.
 
 # %% [markdown]
 # ## Exercises
@@ -778,7 +781,7 @@ assert (
 whole, grid_only
 
 # %% [markdown]
-# About a quarter of the rows of the whole page are spent on words and margins.
+# More than a fifth of the rows of the whole page are spent on words and margins.
 # ```{solution-end}
 # ```
 

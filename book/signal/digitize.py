@@ -505,7 +505,7 @@ order += ["QRS height, 95th pct", "QRS time within 4 ms", "share read"]
 steps = pd.DataFrame(ladder).T[order]
 figures.table(steps.rename_axis("way").reset_index(), "digitize_ladder")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of points on a logarithmic axis: each repair moves the errors to the left, by different amounts for level stretches, flanks, names, neighbours and QRS heights; the module is lowest in all.", "classes": "chart dark-light"}, "figure": {"caption": "Root mean square error by kind of sample, and error of QRS heights (95th percentile), for four ways of reading the same four pages.", "name": "fig-digitize-ladder"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of points on a logarithmic axis: most repairs move the errors to the left, by different amounts for level stretches, flanks, names, neighbours and QRS heights; the first one leaves the QRS heights as wrong as before, and the module is lowest in all but the flanks, where taking the pen off is as good.", "classes": "chart dark-light"}, "figure": {"caption": "Root mean square error by kind of sample, and error of QRS heights (95th percentile), for four ways of reading the same four pages.", "name": "fig-digitize-ladder"}}
 lines = ["level", "steep flank", "near the name", "neighbour's row"]
 lines += ["QRS height, 95th pct"]
 tints = ["#1d5fa8", "#c2410c", "#7a4fa3", "#0f766e", figures.INK]
@@ -977,7 +977,7 @@ figures.show(fig, shown_checks[columns], "digitize_gallery_pages")
 # the row of another lead, a wave behind the letters of a name. To see what an error looks like we take the page with
 # the largest residual and hold two readings of the same curve against each other: lead II, and the sum of I and III.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lead II and the sum of I and III run on top of each other over 2.5 seconds; their difference below is nearly flat, with one large spike at the start and short small ones at each QRS complex.", "classes": "paper dark-light"}, "figure": {"caption": "The page with the largest residual: lead II (black), I + III (orange), and their difference below; redrawn from the digitised signal. For Goldberger's equations: −aVR (black) and aVL + aVF (orange).", "name": "fig-digitize-residual"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lead II and the sum of I and III run on top of each other over 2.5 seconds; their difference below is nearly flat, with one large spike at the start and short small ones at each QRS complex.", "classes": "paper dark-light"}, "figure": {"caption": "The page with the largest residual: lead II (black), I + III (orange), and their difference below; redrawn from the digitised signal.", "name": "fig-digitize-residual"}}
 hardest = checks.loc[law.idxmax()]
 signal = digitize.load(hardest["file"])
 lead = {name: signal.leads[i, synth.span(name)] for i, name in enumerate(synth.LEADS)}
@@ -1234,13 +1234,15 @@ for radius in (0.9, 1.4, 1.9, 2.4, 2.9, 3.4):
     rms = np.sqrt(np.nanmean(error[100:] ** 2))  # behind the name
     by_radius[radius] = round(float(rms), 3), round(float(heights.mean()), 3)
 assert min(by_radius, key=lambda radius: by_radius[radius][0]) == 1.9
-pd.DataFrame(by_radius, index=["error (mV)", "height of QRS (mV)"]).T.rename_axis(
-    "radius"
-)
+pd.DataFrame(
+    by_radius, index=["error (mV)", "mean error of QRS height (mV)"]
+).T.rename_axis("radius")
 
 # %% [markdown]
-# Too small a disc leaves part of the pen on the tips, too large a disc takes off part of the curve. The module measures
-# the pen on each page, from the height of the runs where the traces are level.
+# Too small a disc leaves part of the pen on both edges, so that the two readings no longer meet; too large a disc
+# takes off part of the curve, and the tips lose most. The mean error of the heights alone would mislead: it is
+# nearest to zero at a radius that is too small. The module measures the pen on each page, from the height of the runs
+# where the traces are level.
 # ```{solution-end}
 # ```
 

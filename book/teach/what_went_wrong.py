@@ -202,14 +202,15 @@ for _ in range(500):
 reported, chosen = max(tried)
 figures.glue("wrong-3-reported", reported, ".2f")
 print(
-    f"the best rule is right about {reported:.2f} of the 80 patients in the test part"
+    f"the best rule is right for a share of {reported:.2f} of the 80 patients in the test part"
 )
 
 # %% [markdown]
 # ```{exercise}
 # :label: ex-wrong-3
-# *Easy.* Every rule was fitted on the training part alone, and the best is right about {glue:text}`wrong-3-reported` of the
-# patients in the test part. What went wrong? Ask `patients` for 5,000 new ones, and report the accuracy of the chosen rule.
+# *Easy.* Every rule was fitted on the training part alone, and the best is right for a share of
+# {glue:text}`wrong-3-reported` of the patients in the test part. What went wrong? Ask `patients` for 5,000 new ones,
+# and report the accuracy of the chosen rule.
 # ```
 #
 # ```{solution-start} ex-wrong-3
