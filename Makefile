@@ -9,6 +9,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONHASHSEED := 0
 # One thread a process: results that hold to the last digit, and no cores fighting over small arrays.
 export OMP_NUM_THREADS := 1
+# How many processes share the tests; a file, or a chapter, stays with one of them.
+JOBS ?= 2
+SPREAD := -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf install test execute serve data student teacher clean
@@ -50,8 +53,8 @@ test: install ## Lint, types, doctests, tests, every notebook against its stored
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(MAKE) --no-print-directory book
-	$(PY) -m pytest --doctest-modules ecgbook tests
-	$(PY) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg book
+	$(PY) -m pytest $(SPREAD) --doctest-modules ecgbook tests
+	$(PY) -m pytest $(SPREAD) --nbval --nbval-current-env --nbval-sanitize-with tests/nbval-sanitize.cfg book
 
 execute: install ## Re-run chapters and store outputs and stamps (CHAPTERS="book/a.py ..." for some)
 	$(PY) -m ecgbook.publish $(CHAPTERS)
