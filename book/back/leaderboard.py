@@ -224,7 +224,7 @@ figures.table(short(cost), "board_cost", decimals=0)
 # ## Exercises
 # ```{exercise}
 # :label: ex-board-1
-# Easy. Which runs under `grouped` find the most of the 30 MI, and at which places of the table by macro-F1 do they
+# *Easy.* Which runs under `grouped` find the most of the 30 MI, and at which places of the table by macro-F1 do they
 # stand?
 # ```
 
@@ -247,7 +247,7 @@ assert "grouped-guideline" in set(grouped["run"][finders])
 # %% [markdown]
 # ```{exercise}
 # :label: ex-board-2
-# Medium. A reviewer says: "rank by log loss, not by macro-F1". How strongly do the two rankings agree? Compute the rank
+# *Medium.* A reviewer says: "rank by log loss, not by macro-F1". How strongly do the two rankings agree? Compute the rank
 # correlation over the runs under `grouped`, and name the run whose place changes most.
 # ```
 
@@ -271,7 +271,7 @@ assert 0 < by_f1.corr(by_loss) <= 1
 # %% [markdown]
 # ```{exercise}
 # :label: ex-board-3
-# Hard. Suppose twenty models were equally good, with the headline's macro-F1, and each were scored on its own draw of
+# *Hard.* Suppose twenty models were equally good, with the headline's macro-F1, and each were scored on its own draw of
 # groups. How much higher than the truth would the best of them look, on average? Use the bootstrap replicates of the
 # headline as the spread.
 # ```

@@ -465,7 +465,7 @@ assert -0.03 < against.loc[("F1 at 50", "mean"), "estimate"] < 0
 #
 # ```{exercise}
 # :label: ex-detector-1
-# Easy. A P wave of 100 ms is reported 15 ms too early and 20 ms too short (it ends 35 ms too early). Does the report hit at
+# *Easy.* A P wave of 100 ms is reported 15 ms too early and 20 ms too short (it ends 35 ms too early). Does the report hit at
 # IoU 0.5? At $0.75$?
 # ```
 #
@@ -485,7 +485,7 @@ f"IoU {common / either:.2f}"
 #
 # ```{exercise}
 # :label: ex-detector-2
-# Easy. A method without scores reports 100 waves; 90 of them hit, and 120 are marked. What is its AP? Check with
+# *Easy.* A method without scores reports 100 waves; 90 of them hit, and 120 are marked. What is its AP? Check with
 # `average_precision`.
 # ```
 #
@@ -506,7 +506,7 @@ f"{area:.3f}"
 #
 # ```{exercise}
 # :label: ex-detector-3
-# Medium. Compute the heart rate of each carried ECG from the centres of the detector's QRS boxes, and compare it with the rate
+# *Medium.* Compute the heart rate of each carried ECG from the centres of the detector's QRS boxes, and compare it with the rate
 # that the device printed.
 # ```
 #
@@ -529,7 +529,7 @@ f"median difference {off.median():.0f} bpm, within 5 bpm in {(off <= 5).mean():.
 #
 # ```{exercise}
 # :label: ex-detector-4
-# Hard. The constants of our own delineator were fitted on the even-numbered records of LUDB. Compare it with the
+# *Hard.* The constants of our own delineator were fitted on the even-numbered records of LUDB. Compare it with the
 # detector on the odd-numbered ones only. Take F1 at IoU $0.75$, mean over the waves. Does the order of the four
 # methods change?
 # ```

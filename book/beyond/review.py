@@ -412,7 +412,7 @@ figures.glue("review-half-high", high, ".0%")
 #
 # ```{exercise}
 # :label: ex-review-1
-# Easy. At which prevalence is every second positive answer of the screening program right? Solve the formula, and check.
+# *Easy.* At which prevalence is every second positive answer of the screening program right? Solve the formula, and check.
 # ```
 #
 # ````{solution-start} ex-review-1
@@ -431,7 +431,7 @@ f"{half:.3f}"
 #
 # ```{exercise}
 # :label: ex-review-2
-# Medium. Perhaps the nearest neighbour merely recognises the size of the QRS, which electrodes and chest decide. Bring every
+# *Medium.* Perhaps the nearest neighbour merely recognises the size of the QRS, which electrodes and chest decide. Bring every
 # beat to standard deviation 1 and ask again whose the nearest beat is, and what a split by beat is worth.
 # ```
 #
@@ -459,7 +459,7 @@ f"same ECG: {still:.2f}; by beat {gain[0]:.2f}, by group {gain[1]:.2f}"
 #
 # ```{exercise}
 # :label: ex-review-3
-# Medium. A reviewer objects: beats of the rhythm strip from the same ECG lie seconds apart; a split by beat would be harmless
+# *Medium.* A reviewer objects: beats of the rhythm strip from the same ECG lie seconds apart; a split by beat would be harmless
 # if only *neighbouring* beats were kept together. Put the first half of each strip in training and the second half in test.
 # Is the leak gone?
 # ```
@@ -485,7 +485,7 @@ f"{in_halves:.2f}"
 #
 # ```{exercise}
 # :label: ex-review-4
-# Hard. Let the forest vote: the class of an ECG is the one that most of its beats are given. By how much does the vote
+# *Hard.* Let the forest vote: the class of an ECG is the one that most of its beats are given. By how much does the vote
 # raise the accuracy over ECGs under `grouped`, and why not by as much as the number of beats suggests?
 # ```
 #

@@ -726,7 +726,7 @@ figures.table(table, "page_look_summary", decimals=2)
 # ## Exercises
 # ```{exercise}
 # :label: ex-page-look-1
-# Easy. Ask integrated gradients about a network with random weights that never learned the stamp
+# *Easy.* Ask integrated gradients about a network with random weights that never learned the stamp
 # (`regions.randomised("resnet18", 1, pictures[known])`). How much of its relevance lies in the header of the stamped
 # pages, compared with the trained one?
 # ```
@@ -751,7 +751,7 @@ assert untaught < header["integrated gradients"] - 0.2
 # %% [markdown]
 # ```{exercise}
 # :label: ex-page-look-2
-# Easy. Compute the area under the mean deletion curve of integrated gradients on the first network from `curves.csv`,
+# *Easy.* Compute the area under the mean deletion curve of integrated gradients on the first network from `curves.csv`,
 # and check it against the mean of the pages' areas in `judged.csv`. Why must they agree?
 # ```
 
@@ -776,7 +776,7 @@ print("they agree")
 # %% [markdown]
 # ```{exercise}
 # :label: ex-page-look-3
-# Medium. The seeds of a method may disagree because the networks do. Take the pages that both networks call the same, and
+# *Medium.* The seeds of a method may disagree because the networks do. Take the pages that both networks call the same, and
 # compute the stability of each method on these alone.
 # ```
 
@@ -808,7 +808,7 @@ figures.table(on_agreed, "page_look_agreed", decimals=2)
 # %% [markdown]
 # ```{exercise}
 # :label: ex-page-look-4
-# Hard. The header's part of the area is large. Test for each method whether trained networks put *less* of the relevance
+# *Hard.* The header's part of the area is large. Test for each method whether trained networks put *less* of the relevance
 # into the header than its part of the area, with a group interval, and say whether random networks do as well.
 # ```
 

@@ -261,16 +261,15 @@ for label, other in (
 ):
     some = [n for n in wrong if labels[n] == label and called[n] == other]
     picked.append(p.loc[some, f"p_{other}"].idxmax())  # the surest mistake of its kind
-signs = [
-    "heart_rate",
-    "rr_rmssd_ms",
-    "pr_ms",
-    "qrs_ms",
-    "axis_deg",
-    "all_stj_mv_max",
-    "all_q_mv_max",
-]
-cases = here.loc[picked, [*signs, "t_inverted_leads"]].T
+signs = {
+    **{name: shown[name] for name in ("heart_rate", "rr_rmssd_ms")},
+    "pr_ms": "PR interval, ms",
+    "qrs_ms": "QRS duration, ms",
+    "axis_deg": "electrical axis, degrees",
+    **{name: shown[name] for name in ("all_stj_mv_max", "all_q_mv_max")},
+    "t_inverted_leads": shown["t_inverted_leads"],
+}
+cases = here.loc[picked, list(signs)].T.rename(index=signs)
 cases.columns = [f"{n}: {labels[n]}, called {called[n]}" for n in picked]
 for name, n in zip(("mi", "mi-normal", "abnormal", "history"), picked, strict=True):
     figures.glue(f"ext-case-{name}", n)
