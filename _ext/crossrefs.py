@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from docutils import nodes
+from myst_nb.ext.glue.crossref import PendingGlueReference
 from sphinx.addnodes import pending_xref
 from sphinx.util.docutils import SphinxDirective
 
@@ -296,6 +297,25 @@ def write_numbers(app, exception) -> None:
                 (folder / name).write_bytes(content)
 
 
+# --- Pages that show what stands on others -----------------------------------------------------------------
+
+
+def note_gathering(app, doctree: nodes.document) -> None:
+    """Remember a page that takes figures or numbers from other pages."""
+    if any(isinstance(node, figure_index | PendingGlueReference) for node in doctree.findall()):
+        app.env.metadata[app.env.docname]["gathers"] = True
+
+
+def note_reading(app, env, docnames: list[str]) -> None:
+    """Remember whether this build reads any page anew."""
+    env.reads_anew = bool(docnames)
+
+
+def gathering_pages(app, env) -> list[str]:
+    """Return the pages to be written again because others have changed; Sphinx does not see that they show them."""
+    return [name for name in env.found_docs if env.reads_anew and env.metadata[name].get("gathers")]
+
+
 def setup(app):
     app.add_node(figure_index)
     app.add_directive("figure-index", FigureIndex)
@@ -303,4 +323,7 @@ def setup(app):
     app.connect("doctree-resolved", number_references, priority=900)
     app.connect("doctree-resolved", fill_figure_index, priority=910)
     app.connect("build-finished", write_numbers)
+    app.connect("doctree-read", note_gathering)
+    app.connect("env-before-read-docs", note_reading)
+    app.connect("env-get-updated", gathering_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

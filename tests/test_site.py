@@ -16,6 +16,7 @@ import os
 import posixpath
 import re
 import subprocess
+import sys
 import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +24,11 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
+from PIL import Image
 
 from ecgbook import figures
 from ecgbook.data import CLASSES
@@ -423,6 +426,44 @@ def test_the_index_of_figures_is_whole_and_its_files_are_those_of_the_chapters(s
         assert [a["download"] for a in item.select("a[download]")] == [a["download"] for a in links] != []
         for there, here in zip(links, item.select("a[download]"), strict=True):
             assert (SITE / "book" / "back" / here["href"]).read_bytes() == csv_of(there)
+
+
+def glued(value: str) -> str:
+    """Return a notebook with one glued number."""
+    output = nbformat.v4.new_output(
+        "display_data",
+        {"application/papermill.record/text/plain": repr(value)},
+        metadata={"scrapbook": {"mime_prefix": "application/papermill.record/", "name": "the-number"}},
+    )
+    cells = [nbformat.v4.new_markdown_cell("# Numbers"), nbformat.v4.new_code_cell("", outputs=[output])]
+    return nbformat.writes(nbformat.v4.new_notebook(cells=cells))
+
+
+def test_pages_that_show_what_stands_on_others_are_built_again_with_them(tmp_path):
+    source, pages = tmp_path / "source", ("a", "numbers", "back/figures", "key")
+    (source / "book" / "back").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(source / "book" / "a.png")
+    contents = "\n".join(f"book/{page}" for page in pages)
+    for name, text in {
+        "conf.py": f"import sys\nsys.path.insert(0, {str(ROOT / '_ext')!r})\n"
+        "extensions, numfig, nb_execution_mode = ['myst_nb', 'crossrefs'], True, 'off'\n",
+        "index.md": f"# All\n```{{toctree}}\n:numbered:\n{contents}\n```\n",
+        "book/back/figures.md": "# Figures\n```{figure-index}\n```\n",
+        "book/key.md": "# Key\nIt is {glue:text}`numbers.ipynb::the-number:s`.\n",
+    }.items():
+        (source / name).write_text(text)
+
+    def build(caption: str, number: str) -> tuple[str, str]:
+        (source / "book/a.md").write_text(f"# A\n```{{figure}} a.png\n:name: fig-a\n\n{caption}\n```\n")
+        (source / "book/numbers.ipynb").write_text(glued(number))
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", str(source), str(tmp_path / "site")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return tuple((tmp_path / f"site/book/{page}.html").read_text() for page in ("back/figures", "key"))
+
+    for caption, number in (("An early beat.", "12"), ("A late beat.", "34")):
+        index, key = build(caption, number)
+        assert caption in index and f"It is {number}." in BeautifulSoup(key, "html.parser").get_text()
 
 
 @pytest.mark.parametrize("name", READING_PAGES)
