@@ -750,6 +750,7 @@ def run_study(
     where = (
         study.cluster(scheduler, folder) if scheduler else parallel_config("loky", inner_max_num_threads=1)
     )
+    _hush_tracker()
     try:
         with _alone_on(names, folder), where, _folds_shown(names, folder) as progress:
             study.run(names, folder, jobs, progress=progress, device=device)
@@ -759,6 +760,15 @@ def run_study(
         raise typer.Exit(130) from error
     for name in names:
         typer.echo(f"{name}: finished, in {folder / name}")
+
+
+def _hush_tracker() -> None:
+    """Keep joblib's tracker of semaphores, a process of its own, from warning of each that it clears away.
+
+    Workers that hear Ctrl-C may leave some behind; nothing is lost by it, and the user was told what matters.
+    """
+    kept = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [kept, "ignore:resource_tracker:UserWarning"]))
 
 
 # %% [markdown]

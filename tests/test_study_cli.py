@@ -299,6 +299,24 @@ def test_ctrl_c_ends_the_workers_and_the_run_goes_on_later(results):
     assert all(fold["rows"] in rows for fold in finished.values())
 
 
+_LEFT_BEHIND = """
+from ecgbook import cli
+{first}
+from joblib.externals.loky.backend import resource_tracker
+resource_tracker.register("/left-behind-by-a-worker", "semlock")
+"""
+
+
+@pytest.mark.parametrize(("first", "is_quiet"), [("cli._hush_tracker()", True), ("", False)])
+def test_what_workers_leave_behind_is_cleared_away_without_a_word(first, is_quiet):
+    code = _LEFT_BEHIND.format(first=first)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    env["PYTHONPATH"] = str(publish.ROOT)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert ("leaked semlock" not in done.stderr) is is_quiet, done.stderr
+
+
 # ----- on a cluster
 
 
